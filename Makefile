@@ -1,0 +1,90 @@
+# Everything happens in .venv, which is made when first needed.
+# Another Python: make PYTHON=python3.13 demo        More for pytest: make test ARGS="-k forward -x"
+
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
+PYTHON ?= python3
+BIN := .venv/bin
+endif
+PY := $(BIN)/python
+PYTEST := $(PY) -m pytest
+ASV := cd asv_bench && ../$(PY) -m asv
+COVERAGE_FLOOR := 85
+QUICK := training
+
+# Greek letters, on Windows too.
+export PYTHONUTF8 := 1
+
+.NOTPARALLEL:
+.PHONY: help demo setup test test-python test-bounds test-workqueue test-examples \
+	lint format types docs bench bench-quick bench-check clean-cache clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/installed-demo ## train on handwritten digits and time the engines
+	$(PY) -m mlp_jit demo
+
+test: .venv/installed-test ## the tests
+	$(PYTEST) -m "not examples" $(ARGS)
+
+test-examples: .venv/installed-test ## every example
+	$(PYTEST) -m examples $(ARGS)
+
+test-python: .venv/installed-test ## the kernels as plain Python, with branch coverage
+	NUMBA_DISABLE_JIT=1 $(PY) -m coverage run -m pytest -m python $(ARGS)
+	$(PY) -m coverage report --fail-under=$(COVERAGE_FLOOR)
+
+# Bounds are not checked under prange, hence one thread, nor in code that an earlier run left in the cache.
+test-bounds: .venv/installed-test ## the serial kernels with every index checked
+	rm -rf .venv/bounds-cache
+	NUMBA_BOUNDSCHECK=1 NUMBA_NUM_THREADS=1 NUMBA_CACHE_DIR="$(CURDIR)/.venv/bounds-cache" $(PYTEST) -m bounds $(ARGS)
+
+test-workqueue: .venv/installed-test ## the threads' tests on the layer that macOS gets
+	NUMBA_THREADING_LAYER=workqueue $(PYTEST) -m threads $(ARGS)
+
+lint: .venv/installed-dev ## style and common mistakes
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: .venv/installed-dev ## mend what lint can mend by itself
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: .venv/installed-dev ## type checks
+	$(PY) -m mypy
+
+docs: .venv/installed-dev ## the API reference, into docs/_build
+	$(PY) docs/build.py
+
+bench: .venv/installed-bench ## every benchmark, saved under asv_bench/results
+	$(ASV) machine --yes > /dev/null
+	$(ASV) run --python=same --set-commit-hash=$$(git rev-parse HEAD) --show-stderr
+
+bench-quick: .venv/installed-bench ## the benchmarks that match QUICK, once each, not saved
+	$(ASV) machine --yes > /dev/null
+	$(ASV) run --python=same --quick --bench '$(QUICK)' --show-stderr
+
+bench-check: .venv/installed-bench ## that the benchmarks can be imported
+	$(ASV) check --python=same
+
+setup: .venv/installed-demo .venv/installed-test .venv/installed-bench .venv/installed-dev ## install all of it now
+
+clean-cache: ## forget what Numba compiled: it does not notice a changed callee in another file
+	find . $${NUMBA_CACHE_DIR:+"$$NUMBA_CACHE_DIR"} -name '*.nb[ic]' -exec rm -f {} +
+
+clean: clean-cache ## remove everything that was made here
+	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist docs/_build asv_bench/.asv
+
+# .venv/installed-X: the package, editable, with its extra X. Newer than pyproject.toml means nothing to do.
+.venv/installed-%: pyproject.toml | .venv/made
+	@echo "Installing mlp_jit[$*] into .venv: a minute or so the first time"
+	$(PY) -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+.venv/made:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer, please: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+	@touch $@

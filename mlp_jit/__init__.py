@@ -1,0 +1,60 @@
+r"""A multilayer perceptron engine for the CPU whose source is the index form of the equations.
+
+Letters never change meaning: $n$ is a sample, $l$ a layer, $i$ a unit of layer $l-1$, $j$ a unit of layer $l$, $k$ an
+output. $w_{ij}$ joins $i$ to $j$, so `W[i, j]` has shape (n_in, n_out). $z$ is a pre-activation, $a$ an activation,
+$\delta$ always $\partial L/\partial z$. $\varphi$ is the activation function, $\ell$ the loss of one sample, $L$ its
+(weighted) mean, and $N$ the sum of the sample weights.
+
+| tag | equation | in words |
+|-----|----------|----------|
+| E1 | $z_j = b_j + \sum_i w_{ij} a_i, \qquad a_j = \varphi(z_j)$ | forward |
+| E2 | $\delta_k = \partial \ell / \partial z_k$ at the output layer | output delta |
+| E3 | $\delta_i = \varphi'(z_i) \sum_j w_{ij} \delta_j$ | hidden delta |
+| E4 | $\partial L / \partial w_{ij} = \frac{1}{N} \sum_n a_i \delta_j$ | weight gradient |
+| E5 | $\partial L / \partial b_j = \frac{1}{N} \sum_n \delta_j$ | bias gradient |
+| E6 | $\theta \leftarrow \theta - \eta \, \mathrm{step}(\partial L / \partial \theta)$ | update |
+
+Every kernel's docstring cites its tag. `mlp_jit.engines.loops` is where to read them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from .callbacks import Callback, EarlyStopping, Progress
+from .losses import huber, quantile
+from .network import Network
+from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
+from .training import History, fit
+
+if TYPE_CHECKING:
+    from .estimators import MLPClassifier, MLPRegressor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "Lion",
+    "MLPClassifier",
+    "MLPRegressor",
+    "NAdam",
+    "Network",
+    "Progress",
+    "RMSprop",
+    "fit",
+    "huber",
+    "quantile",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, on first use: they import scikit-learn where it is installed."""
+    if name in ("MLPClassifier", "MLPRegressor"):
+        from . import estimators
+
+        return getattr(estimators, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

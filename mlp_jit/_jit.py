@@ -1,0 +1,193 @@
+"""How this package compiles and how it uses threads: the only home of both.
+
+Four ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+
+- `kernel`: one serial function, called from other kernels.
+- `inlined`: one scalar function, made part of whatever loop calls it.
+- `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
+  means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
+- `by_dtype`: a scalar function with one body for float32 and one for float64.
+
+`call` runs a twin: it picks the serial or the parallel one and keeps Numba's threading layers safe.
+
+Why the flags are spelled out everywhere: a callee that leaves one out inherits it from whichever caller
+compiled it first, and the disk cache keeps the accident.
+"""
+
+import ctypes
+import functools
+import os
+import site
+import sys
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit
+from numba.extending import overload
+
+# `nnan` and `ninf` stay out: with them isnan and isinf answer wrongly. `afn` buys nothing here.
+FLAGS: dict[str, Any] = {
+    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+    "error_model": "numpy",
+    "nogil": True,
+    "no_cfunc_wrapper": True,  # nobody takes a C address, and each wrapper costs compile time
+}
+
+
+def _compile(function: Callable, **options: Any) -> Any:
+    """njit with the house's flags, cached on disk where the disk allows it."""
+    try:
+        return njit(**FLAGS, **options, cache=True)(function)
+    except RuntimeError:  # a read-only install and no writable home: compile afresh in each process
+        return njit(**FLAGS, **options, cache=False)(function)
+
+
+def kernel(function: Callable) -> Any:
+    """Compile one serial function. Its docstring carries an equation's tag, `layout` or `math`."""
+    return _compile(function)
+
+
+def inlined(function: Callable) -> Any:
+    """Compile one scalar function that LLVM must inline: else the loops that call it may not vectorise."""
+    return _compile(function, forceinline=True)
+
+
+class Twins:
+    """One Python function compiled twice, as `serial` and as `parallel` (where `prange` means threads)."""
+
+    def __init__(self, function: Callable) -> None:
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+        serial, parallel = _of_kind(function, "serial"), _of_kind(function, "parallel")
+        if "prange" in function.__code__.co_names:
+            self.serial, self.parallel = _compile(serial), _compile(parallel, parallel=True)
+        else:  # a driver is compiled as part of its caller: else LLVM would optimise all below it once for each level
+            self.serial, self.parallel = _compile(serial, inline="always"), _compile(parallel, inline="always")
+
+
+def _of_kind(function: Callable, kind: str) -> Callable:
+    """A copy of `function` that sees, for each twin it names, the one of its own kind.
+
+    The copy's name differs too: Numba's cache tells functions apart by name, not by flags.
+    """
+    names = {
+        name: getattr(value, kind) if isinstance(value, Twins) else value
+        for name, value in function.__globals__.items()
+    }
+    twin = types.FunctionType(function.__code__, names, f"{function.__name__}_{kind}", function.__defaults__)
+    twin.__qualname__ = f"{function.__qualname__}_{kind}"
+    twin.__module__ = function.__module__
+    twin.__doc__ = function.__doc__
+    return twin
+
+
+def twins(function: Callable) -> Twins:
+    """Compile one function twice. It may name only twins and kernels defined above it."""
+    return Twins(function)
+
+
+def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:
+    """Give a one-argument scalar function one compiled body for float32 and another for float64.
+
+    The decorated function keeps its name and docstring; its own body is never run.
+    """
+
+    def decorate(signature: Callable) -> Callable:
+        @functools.wraps(signature)
+        def scalar(x: Any) -> Any:
+            return float32(x) if isinstance(x, np.float32) else float64(x)
+
+        @overload(scalar, jit_options=FLAGS | {"forceinline": True})
+        def choose(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the body's
+            body = float32 if x == numba.types.float32 else float64
+            return lambda x: body(x)
+
+        return scalar
+
+    return decorate
+
+
+# --------------------------------------------------------------------------------------- threads
+
+_one_at_a_time = threading.Lock()  # for workqueue, which aborts when two threads enter it at once
+_layer_lock = threading.Lock()
+_layer: str | None = None  # the threading layer, once the first parallel call has chosen it
+_forked_from_omp = False  # GNU OpenMP kills a child that opens a region after its parent has
+
+
+def _after_fork_in_child() -> None:
+    global _one_at_a_time, _layer_lock, _forked_from_omp
+    _one_at_a_time, _layer_lock = threading.Lock(), threading.Lock()  # a thread left behind may hold them
+    try:
+        _forked_from_omp |= numba.threading_layer() == "omp"
+    except ValueError:  # the parent had not started Numba's threads
+        pass
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _load_tbb() -> None:
+    """Bring pip's TBB into the process: its wheel puts the library where no loader looks."""
+    for prefix in (sys.prefix, site.getuserbase()):
+        for place in ("lib/libtbb.so.12", "Library/bin/tbb12.dll"):
+            library = Path(prefix, place)
+            if library.exists():
+                try:
+                    ctypes.CDLL(str(library))
+                except OSError:  # another machine's file: Numba goes on to its next layer
+                    continue
+                return
+
+
+def threading_layer() -> str:
+    """The threading layer that Numba uses here: "tbb", "omp" or "workqueue" (starts it if need be)."""
+    global _layer
+    with _layer_lock:
+        if _layer is None:
+            _load_tbb()
+            numba.get_num_threads()  # launches the threads; before it there is no layer to ask for
+            _layer = numba.threading_layer()
+        return _layer
+
+
+def threads(n_threads: int | None) -> int:
+    """How many threads a call with this `n_threads` uses: at most as many as Numba was started with."""
+    threading_layer()  # before Numba is asked for a number, which would start it without TBB
+    if n_threads is None:
+        return int(numba.get_num_threads())
+    return min(n_threads, numba.config.NUMBA_NUM_THREADS)
+
+
+def call(function: Twins, *arguments: Any, n_threads: int | None, parallel: bool) -> Any:
+    """Run a twin of `function`, parallel where `parallel` asks for it and the layer allows it now.
+
+    `n_threads` holds for this call alone; None means Numba's present number.
+    """
+    if not parallel or n_threads == 1 or _forked_from_omp:
+        return function.serial(*arguments)
+    count, layer = threads(n_threads), threading_layer()
+    if count == 1:
+        return function.serial(*arguments)
+    if layer != "workqueue":
+        return _with_threads(count, function.parallel, arguments)
+    if not _one_at_a_time.acquire(blocking=False):
+        return function.serial(*arguments)
+    try:
+        return _with_threads(count, function.parallel, arguments)
+    finally:
+        _one_at_a_time.release()
+
+
+def _with_threads(count: int, function: Callable, arguments: tuple) -> Any:
+    before = numba.get_num_threads()  # Numba keeps this number per calling thread
+    numba.set_num_threads(count)
+    try:
+        return function(*arguments)
+    finally:
+        numba.set_num_threads(before)

@@ -1,0 +1,293 @@
+"""exp, expm1, log1p, softplus, sigmoid, tanh and erf of one number, which LLVM vectorises in the loop around them.
+
+Without SVML, Numba makes np.exp and its kin one call to libm an element. Here each is straight-line arithmetic
+without calls, branches or tables, for float32 and float64, and returns the dtype it was given. Two pieces carry
+them all: 2ᵏ expm1(r) for the exponentials, k ln 2 + log1p(f) for the logarithms.
+
+| function | error in ULP, float32 | float64 | ns an element, float32 (libm's) | float64 (libm's) |
+|----------|-----------------------|---------|---------------------------------|------------------|
+TABLE
+
+Measured with numba 0.68 on Zen 4 (AVX-512), the loop's 4096 numbers in cache; errors against every 11th float32
+and 9 million float64 (70 000 for erf). They are the same on AVX2, at 1.5 to 3 times these times, and hardly
+differ without FMA. Before SSE4.1, rint and floor are calls.
+
+NaN gives NaN. Subnormal numbers are kept, not flushed. ±0 keeps its sign where the function is odd. exp and expm1
+overflow to inf, in plain Python with NumPy's warning; nothing else overflows. sigmoid, tanh and erf end at exactly
+0 or ±1, from where they never turn back.
+
+Tried, and worse:
+
+- `kernel` for `inlined`: LLVM leaves the long ones as calls; softplus and erf of float64 take 14 and 39 ns.
+- One Horner's rule for the 24 terms of erf: LLVM does not unroll it, so nothing vectorises; 24 ns.
+- No `_fence`: `reassoc` undoes the reduction; exp is off by 4 ULP in float32, 210 in float64.
+- exp with 2ᵏ in one factor: 0.27 ns for 0.33 in float32, but results below 1e-37 are lost.
+- tanh as t/(t + 2) with t = expm1(2 abs x): 2.4 and 2.6 ULP, and unsteady next to 1; t = expm1(-2 abs x): 2.5 and 2.7.
+- sigmoid without its last line, p/(1 + e): 2.4 and 2.3 ULP.
+- log1p's sum without its outer fence: 2.5 and 2.9 ULP, and 3.7 and 3.9 for softplus.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ._jit import by_dtype, inlined
+
+# ------------------------------------------------------------------------------------- constants
+
+
+class Constants(NamedTuple):
+    """What differs between the two dtypes, beside their bits.
+
+    The polynomials, highest power first, are minimax fits made for this file: Remez's algorithm at 60 digits for
+    the relative error of the function they serve, then rounded one coefficient at a time.
+    """
+
+    ln2_high: Any  # ln 2 = high + low, Cody and Waite's split: k * high is exact for every k in use
+    ln2_low: Any
+    largest: Any
+    exp_least: Any  # below it exp rounds to 0
+    exp_most: Any  # above it exp overflows
+    expm1_least: Any  # below it expm1 rounds to -1
+    tanh_most: Any  # above these, tanh and erf round to 1
+    erf_most: Any
+    expm1: tuple  # (expm1(r) - r) / r² on abs(r) ≤ ½ ln 2
+    log1p: tuple  # (log1p(f)/s - 2) / s² in powers of s², where s = f/(2 + f), on √½ ≤ 1 + f ≤ √2
+    erf: tuple  # -log(1 - erf(a))/a - 1 on 0 ≤ a ≤ erf_most; an even number of terms
+
+
+def _constants(number: type, **values: Any) -> Constants:
+    """The constants as numbers of one dtype: a literal would make float32 arithmetic float64."""
+    return Constants(
+        largest=np.finfo(number).max,
+        **{
+            name: tuple(map(number, value)) if isinstance(value, tuple) else number(value)
+            for name, value in values.items()
+        },
+    )
+
+
+FLOAT32 = _constants(
+    np.float32,
+    ln2_high=0.693359375,
+    ln2_low=-2.12194440e-4,
+    exp_least=-104,
+    exp_most=89,
+    expm1_least=-18,
+    tanh_most=10,
+    erf_most=4,
+    expm1=(0.00019845837, 0.0013940667, 0.00833339, 0.04166636, 0.16666666, 0.5),
+    log1p=(0.2987123, 0.39977574, 0.66666776),
+    erf=(
+        *(1.0885702e-06, -2.0370922e-05, 0.00016382798, -0.0007338818, 0.0017927754),
+        *(-0.0002501266, -0.019117933, 0.102771096, 0.63661987, 0.12837917),
+    ),
+)
+
+FLOAT64 = _constants(
+    np.float64,
+    ln2_high=6.93147180369123816490e-01,
+    ln2_low=1.90821492927058770002e-10,
+    exp_least=-746,
+    exp_most=710,
+    expm1_least=-40,
+    tanh_most=20,
+    erf_most=6,
+    expm1=(
+        *(2.5053784024858122e-08, 2.7626092709935394e-07, 2.7557407664515304e-06, 2.4801505142762307e-05),
+        *(0.0001984126971873036, 0.0013888888931667311, 0.008333333333389724, 0.041666666666576466),
+        *(0.16666666666666588, 0.5000000000000006),
+    ),
+    log1p=(
+        *(0.14798601098425015, 0.15313803225846803, 0.18183573271667572, 0.22222198415623823),
+        *(0.2857142874377345, 0.3999999999940916, 0.6666666666666735),
+    ),
+    erf=(
+        *(-3.608686659877111e-15, 1.6220036084046083e-13, -3.378662313033584e-12, 4.3194870586354766e-11),
+        *(-3.775829680259051e-10, 2.3699835000934962e-09, -1.081842628255387e-08, 3.475168293354496e-08),
+        *(-6.622056755095967e-08, -1.0577065748774229e-08, 5.685331822758662e-07, -2.0340731444713126e-06),
+        *(3.1292751524411482e-06, 3.173131539599187e-06, -2.9578217795787888e-05, 6.442192917836111e-05),
+        *(2.590386595462459e-05, -0.0005901322254440334, 0.0016962076224233925, -0.00020919484640469127),
+        *(-0.019128446993853528, 0.10277260330135904, 0.6366197723675898, 0.12837916709551256),
+    ),
+)
+
+
+@inlined
+def _float32(x):
+    """math: the constants of float32"""
+    return FLOAT32
+
+
+@inlined
+def _float64(x):
+    """math: the constants of float64"""
+    return FLOAT64
+
+
+@by_dtype(float32=_float32, float64=_float64)
+def _constants_for(x):
+    """The constants in the dtype of x."""
+
+
+# ---------------------------------------------------------------------------------------- pieces
+
+# Added to a whole number k, these leave k + the exponent's bias in the lowest bits of the sum.
+BIAS32, BIAS64 = np.float32(1.5 * 2**23 + 127), np.float64(1.5 * 2**52 + 1023)
+# The bits of √½, which `_exponent` counts from.
+ROOT32, ROOT64 = np.int32(0x3F3504F3), np.int64(0x3FE6A09E667F3BCD)
+
+
+@inlined
+def _power32(k):
+    """math: 2ᵏ for a whole k from -126 to 127, by writing the exponent's bits"""
+    return np.int32(np.float32(k + BIAS32).view(np.int32) << 23).view(np.float32)
+
+
+@inlined
+def _power64(k):
+    """math: 2ᵏ for a whole k from -1022 to 1023, by writing the exponent's bits"""
+    return np.int64(np.float64(k + BIAS64).view(np.int64) << 52).view(np.float64)
+
+
+@by_dtype(float32=_power32, float64=_power64)
+def _power_of_two(k):
+    """2ᵏ for a whole k; for NaN, any number: no conversion to int that NaN would make undefined."""
+
+
+@inlined
+def _exponent32(x):
+    """math: the whole k with √½ ≤ x/2ᵏ < √2, from the bits of a normal x > 0"""
+    return np.float32(np.int32(np.float32(x).view(np.int32) - ROOT32) >> 23)
+
+
+@inlined
+def _exponent64(x):
+    """math: the whole k with √½ ≤ x/2ᵏ < √2, from the bits of a normal x > 0"""
+    return np.float64(np.int32((np.float64(x).view(np.int64) - ROOT64) >> 52))  # int32: AVX2 converts no int64
+
+
+@by_dtype(float32=_exponent32, float64=_exponent64)
+def _exponent(x):
+    """The k that brings x/2ᵏ nearest to 1."""
+
+
+@inlined
+def _polynomial(x, coefficients):
+    """math: Horner's rule, which LLVM unrolls up to some 15 terms; beyond, the caller's loop stays scalar"""
+    y = coefficients[0]
+    for c in coefficients[1:]:
+        y = y * x + c
+    return y
+
+
+@inlined
+def _fence(x):
+    """math: x, for x > -8. The max never bites, but `reassoc` cannot regroup a sum across it"""
+    return max(x, type(x)(-8))
+
+
+@inlined
+def _reduced(x):
+    """math: k and expm1(r), with x = k ln 2 + r and abs(r) ≤ ½ ln 2 (Cody and Waite)"""
+    c, log2_e = _constants_for(x), type(x)(1.4426950408889634)
+    k = np.rint(x * log2_e)
+    r = _fence(x - k * c.ln2_high) - k * c.ln2_low
+    return k, r + r * r * _polynomial(r, c.expm1)
+
+
+@inlined
+def _exp(x):
+    """math: 2ᵏ (1 + expm1(r)), from exp_least to exp_most; 2ᵏ in two factors, as it may over- or underflow"""
+    k, q = _reduced(x)
+    half = np.floor(k * type(x)(0.5))
+    power = _power_of_two(half)
+    return _fence(power + power * q) * _power_of_two(k - half)
+
+
+@inlined
+def _expm1(x):
+    """math: 2 (2ᵏ⁻¹ expm1(r) + (2ᵏ⁻¹ - ½)), from expm1_least to exp_most; doubled last, as 2ᵏ may overflow"""
+    number = type(x)
+    k, q = _reduced(x)
+    power = _power_of_two(k - number(1))
+    y = power * q + _fence(power - number(0.5))
+    return y + y
+
+
+@inlined
+def _log1p(x):
+    """math: k ln 2 + log1p(f), with 1 + x = 2ᵏ (1 + f), for -1 < x < inf; log1p(f) in s, as Tang and fdlibm do"""
+    number, c = type(x), _constants_for(x)
+    k = _exponent(number(1) + x)
+    scale = _power_of_two(number(2) - k)  # 4/2ᵏ: 1/2ᵏ may underflow
+    f = number(0.25) * (x * scale + _fence(scale - number(4)))  # from x, not from a rounded 1 + x
+    s = f / (number(2) + f)
+    z, h = s * s, number(0.5) * f * f
+    return k * number(0.6931471805599453) + _fence(f - (h - s * (h + z * _polynomial(z, c.log1p))))
+
+
+# ------------------------------------------------------------------------------------- functions
+
+
+@inlined
+def exp(x):
+    """math: eˣ = 2ᵏ eʳ. Off by at most 1.0 ULP in float32, 1.1 in float64"""
+    c = _constants_for(x)
+    return _exp(min(max(x, c.exp_least), c.exp_most))
+
+
+@inlined
+def expm1(x):
+    """math: eˣ - 1 = 2ᵏ expm1(r) + 2ᵏ - 1. Off by at most 1.5 ULP in float32, 2.2 in float64"""
+    c = _constants_for(x)
+    return np.copysign(_expm1(min(max(x, c.expm1_least), c.exp_most)), x)
+
+
+@inlined
+def log1p(x):
+    """math: log(1 + x), NaN below -1. Off by at most 1.9 ULP in float32, 2.0 in float64"""
+    number = type(x)
+    y = np.copysign(_log1p(min(max(x, number(-1)), _constants_for(x).largest)), x)
+    y = y if x < number(np.inf) else x
+    return y if x > number(-1) else number(-np.inf) if x == number(-1) else number(np.nan)
+
+
+@inlined
+def softplus(x):
+    """math: log(1 + eˣ) = max(x, 0) + log1p(e^(-abs x)). Off by at most 2.2 ULP in float32, 2.5 in float64"""
+    return max(x, type(x)(0)) + _log1p(_exp(max(-abs(x), _constants_for(x).exp_least)))
+
+
+@inlined
+def sigmoid(x):
+    """math: 1/(1 + e⁻ˣ) = p - p s with e = e^(-abs x), s = e/(1 + e), p = 1 or e: so that no e overflows, and s
+    and its error are small where it is subtracted. Off by at most 1.9 ULP in float32, 2.0 in float64
+    """
+    number = type(x)
+    e = _exp(max(-abs(x), _constants_for(x).exp_least))
+    s = e / (number(1) + e)
+    p = e if x < number(0) else number(1)
+    return p - p * s
+
+
+@inlined
+def tanh(x):
+    """math: h/(h + 1) with h = ½ expm1(2 abs x), as h - h h/(h + 1) up to h = 1 and as 1 - 1/(h + 1) beyond.
+    Off by at most 2.1 ULP in float32, 2.4 in float64
+    """
+    number = type(x)
+    h = number(0.5) * _expm1(number(2) * min(abs(x), _constants_for(x).tanh_most))
+    w = min(h, number(1))
+    return np.copysign(w - w * (w / (h + number(1))), x)
+
+
+@inlined
+def erf(x):
+    """math: -expm1(-g) with g = -log(1 - erf(abs x)), a polynomial: one formula from 0 to saturation, whose error
+    counts in full near 0 only. Off by at most 1.7 ULP in float32, 1.8 in float64
+    """
+    c = _constants_for(x)
+    a = min(abs(x), c.erf_most)
+    even, odd = _polynomial(a * a, c.erf[1::2]), _polynomial(a * a, c.erf[::2])
+    return np.copysign(_expm1(-(a + a * (even + a * odd))), x)

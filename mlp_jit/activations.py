@@ -1,0 +1,391 @@
+"""φ and φ', in pairs, and their registry.
+
+Each pair is two scalar kernels: `relu(z)` and `relu_slope(z, a)` with a = φ(z), which many slopes are cheapest
+from. `activate` and `scale_by_slope` run a pair along the units of one sample: they branch on the activation's
+code outside the loop, so that LLVM vectorises the loop.
+
+A literal would make float32 arithmetic float64; hence `number(0.5)`, where `number` is the type of z.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ._jit import inlined, kernel
+from ._math import erf, exp, expm1, softplus, tanh
+from ._math import sigmoid as logistic
+
+LEAK = 0.01  # leaky_relu's slope below zero
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
+SQRT_HALF, INVERSE_SQRT_TAU = 0.7071067811865476, 0.3989422804014327  # √½ and 1/√(2π), for gelu
+
+
+@inlined
+def identity(z):
+    """math: φ(z) = z"""
+    return z
+
+
+@inlined
+def identity_slope(z, a):
+    """math: φ'(z) = 1"""
+    return type(z)(1)
+
+
+@inlined
+def step(z):
+    """math: φ(z) = 1 where z ≥ 0, else 0"""
+    number = type(z)
+    return number(1) if z >= number(0) else number(0)
+
+
+@inlined
+def step_slope(z, a):
+    """math: φ'(z) = 0, so nothing is learnt through a step"""
+    return type(z)(0)
+
+
+@inlined
+def sigmoid(z):
+    """math: φ(z) = 1 / (1 + e⁻ᶻ)"""
+    return logistic(z)
+
+
+@inlined
+def sigmoid_slope(z, a):
+    """math: φ'(z) = a (1 − a), at most 1/4"""
+    return a * (type(z)(1) - a)
+
+
+@inlined
+def hyperbolic_tangent(z):
+    """math: φ(z) = tanh z"""
+    return tanh(z)
+
+
+@inlined
+def hyperbolic_tangent_slope(z, a):
+    """math: φ'(z) = 1 − a², at most 1"""
+    return type(z)(1) - a * a
+
+
+@inlined
+def relu(z):
+    """math: φ(z) = max(z, 0); NaN stays NaN"""
+    return max(z, type(z)(0))
+
+
+@inlined
+def relu_slope(z, a):
+    """math: φ'(z) = 1 where z > 0, else 0"""
+    number = type(z)
+    return number(1) if z > number(0) else number(0)
+
+
+@inlined
+def leaky_relu(z):
+    """math: φ(z) = z where z > 0, else 0.01 z"""
+    number = type(z)
+    return max(z, number(0)) + number(LEAK) * min(z, number(0))
+
+
+@inlined
+def leaky_relu_slope(z, a):
+    """math: φ'(z) = 1 where z > 0, else 0.01"""
+    number = type(z)
+    return number(1) if z > number(0) else number(LEAK)
+
+
+@inlined
+def elu(z):
+    """math: φ(z) = z where z > 0, else eᶻ − 1"""
+    number = type(z)
+    return max(z, number(0)) + expm1(min(z, number(0)))
+
+
+@inlined
+def elu_slope(z, a):
+    """math: φ'(z) = 1 where z > 0, else eᶻ = a + 1"""
+    number = type(z)
+    return min(a, number(0)) + number(1)
+
+
+@inlined
+def selu(z):
+    """math: φ(z) = λ z where z > 0, else λ α (eᶻ − 1)"""
+    number = type(z)
+    return number(SELU_SCALE) * (max(z, number(0)) + number(SELU_ALPHA) * expm1(min(z, number(0))))
+
+
+@inlined
+def selu_slope(z, a):
+    """math: φ'(z) = λ where z > 0, else λ α eᶻ = a + λ α"""
+    number = type(z)
+    return number(SELU_SCALE) if z > number(0) else a + number(SELU_SCALE * SELU_ALPHA)
+
+
+@inlined
+def soft_plus(z):
+    """math: φ(z) = log(1 + eᶻ)"""
+    return softplus(z)
+
+
+@inlined
+def soft_plus_slope(z, a):
+    """math: φ'(z) = σ(z)"""
+    return logistic(z)
+
+
+@inlined
+def silu(z):
+    """math: φ(z) = z σ(z)"""
+    return z * logistic(z)
+
+
+@inlined
+def silu_slope(z, a):
+    """math: φ'(z) = σ + z σ (1 − σ), with σ = σ(z)"""
+    s = logistic(z)
+    return s + z * s * (type(z)(1) - s)
+
+
+@inlined
+def gelu(z):
+    """math: φ(z) = z Φ(z), with Φ(z) = ½ (1 + erf(z/√2)): the exact form"""
+    number = type(z)
+    return z * number(0.5) * (number(1) + erf(z * number(SQRT_HALF)))
+
+
+@inlined
+def gelu_slope(z, a):
+    """math: φ'(z) = Φ(z) + z N(z), with N the normal density; at most 1.129"""
+    number = type(z)
+    below = number(0.5) * (number(1) + erf(z * number(SQRT_HALF)))
+    return below + z * number(INVERSE_SQRT_TAU) * exp(number(-0.5) * z * z)
+
+
+@inlined
+def hard_sigmoid(z):
+    """math: φ(z) = (z + 3)/6, kept in [0, 1]"""
+    number = type(z)
+    return min(max(z * number(1 / 6) + number(0.5), number(0)), number(1))
+
+
+@inlined
+def hard_sigmoid_slope(z, a):
+    """math: φ'(z) = 1/6 where |z| < 3, else 0"""
+    number = type(z)
+    return number(1 / 6) if abs(z) < number(3) else number(0)
+
+
+@inlined
+def hard_tanh(z):
+    """math: φ(z) = z, kept in [−1, 1]"""
+    number = type(z)
+    return min(max(z, number(-1)), number(1))
+
+
+@inlined
+def hard_tanh_slope(z, a):
+    """math: φ'(z) = 1 where |z| < 1, else 0"""
+    number = type(z)
+    return number(1) if abs(z) < number(1) else number(0)
+
+
+@inlined
+def hard_silu(z):
+    """math: φ(z) = z hard_sigmoid(z)"""
+    return z * hard_sigmoid(z)
+
+
+@inlined
+def hard_silu_slope(z, a):
+    """math: φ'(z) = (2z + 3)/6 where |z| < 3, else 1 above and 0 below"""
+    number = type(z)
+    return min(max(z, number(0)), number(1)) if abs(z) >= number(3) else z * number(1 / 3) + number(0.5)
+
+
+@inlined
+def exponential(z):
+    """math: φ(z) = eᶻ, an output for rates"""
+    return exp(z)
+
+
+@inlined
+def exponential_slope(z, a):
+    """math: φ'(z) = a"""
+    return a
+
+
+@kernel
+def softmax(z, a, n):
+    """E1: a_k = e^(z_k) / Σ_m e^(z_m) for the outputs of sample n, shifted by max z so that nothing overflows."""
+    top = z[n, 0]
+    for k in range(1, z.shape[1]):
+        top = max(top, z[n, k])
+    total = type(top)(0)
+    for k in range(z.shape[1]):
+        a[n, k] = exp(z[n, k] - top)
+        total += a[n, k]
+    for k in range(z.shape[1]):
+        a[n, k] /= total
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function φ: the name users give, the code kernels branch on, and the scalar pair.
+
+    `phi(z)` gives a = φ(z) and `slope(z, a)` gives φ'(z); both keep the dtype of z. Softmax has no pair: each
+    of its outputs depends on every z.
+    """
+
+    name: str
+    code: int
+    phi: Callable | None
+    slope: Callable | None
+
+
+(
+    IDENTITY,
+    STEP,
+    SIGMOID,
+    TANH,
+    RELU,
+    LEAKY_RELU,
+    ELU,
+    SELU,
+    SOFTPLUS,
+    SILU,
+    GELU,
+    HARD_SIGMOID,
+    HARD_TANH,
+    HARD_SILU,
+    EXP,
+    SOFTMAX,
+) = range(16)
+
+HIDDEN = {
+    activation.name: activation
+    for activation in (
+        Activation("identity", IDENTITY, identity, identity_slope),
+        Activation("step", STEP, step, step_slope),
+        Activation("sigmoid", SIGMOID, sigmoid, sigmoid_slope),
+        Activation("tanh", TANH, hyperbolic_tangent, hyperbolic_tangent_slope),
+        Activation("relu", RELU, relu, relu_slope),
+        Activation("leaky_relu", LEAKY_RELU, leaky_relu, leaky_relu_slope),
+        Activation("elu", ELU, elu, elu_slope),
+        Activation("selu", SELU, selu, selu_slope),
+        Activation("softplus", SOFTPLUS, soft_plus, soft_plus_slope),
+        Activation("silu", SILU, silu, silu_slope),
+        Activation("gelu", GELU, gelu, gelu_slope),
+        Activation("hard_sigmoid", HARD_SIGMOID, hard_sigmoid, hard_sigmoid_slope),
+        Activation("hard_tanh", HARD_TANH, hard_tanh, hard_tanh_slope),
+        Activation("hard_silu", HARD_SILU, hard_silu, hard_silu_slope),
+    )
+}
+
+OUTPUTS = {
+    **{name: HIDDEN[name] for name in ("identity", "sigmoid", "step")},
+    "exp": Activation("exp", EXP, exponential, exponential_slope),
+    "softmax": Activation("softmax", SOFTMAX, None, None),
+}
+
+
+@kernel
+def activate(phi, z, a, n):
+    """E1: a_j = φ(z_j) for every unit j of sample n; z and a (N, units), row n of a is written."""
+    units = z.shape[1]
+    if phi == IDENTITY:
+        for j in range(units):
+            a[n, j] = z[n, j]
+    elif phi == STEP:
+        for j in range(units):
+            a[n, j] = step(z[n, j])
+    elif phi == SIGMOID:
+        for j in range(units):
+            a[n, j] = sigmoid(z[n, j])
+    elif phi == TANH:
+        for j in range(units):
+            a[n, j] = tanh(z[n, j])
+    elif phi == RELU:
+        for j in range(units):
+            a[n, j] = relu(z[n, j])
+    elif phi == LEAKY_RELU:
+        for j in range(units):
+            a[n, j] = leaky_relu(z[n, j])
+    elif phi == ELU:
+        for j in range(units):
+            a[n, j] = elu(z[n, j])
+    elif phi == SELU:
+        for j in range(units):
+            a[n, j] = selu(z[n, j])
+    elif phi == SOFTPLUS:
+        for j in range(units):
+            a[n, j] = soft_plus(z[n, j])
+    elif phi == SILU:
+        for j in range(units):
+            a[n, j] = silu(z[n, j])
+    elif phi == GELU:
+        for j in range(units):
+            a[n, j] = gelu(z[n, j])
+    elif phi == HARD_SIGMOID:
+        for j in range(units):
+            a[n, j] = hard_sigmoid(z[n, j])
+    elif phi == HARD_TANH:
+        for j in range(units):
+            a[n, j] = hard_tanh(z[n, j])
+    elif phi == HARD_SILU:
+        for j in range(units):
+            a[n, j] = hard_silu(z[n, j])
+    elif phi == EXP:
+        for j in range(units):
+            a[n, j] = exponential(z[n, j])
+    elif phi == SOFTMAX:
+        softmax(z, a, n)
+
+
+@kernel
+def scale_by_slope(phi, z, a, delta, n):
+    """E3: δ_i ← φ'(z_i) δ_i for every unit i of sample n; all (N, units), row n of delta is written."""
+    units = z.shape[1]
+    if phi == STEP:
+        for i in range(units):
+            delta[n, i] *= step_slope(z[n, i], a[n, i])
+    elif phi == SIGMOID:
+        for i in range(units):
+            delta[n, i] *= sigmoid_slope(z[n, i], a[n, i])
+    elif phi == TANH:
+        for i in range(units):
+            delta[n, i] *= hyperbolic_tangent_slope(z[n, i], a[n, i])
+    elif phi == RELU:
+        for i in range(units):
+            delta[n, i] *= relu_slope(z[n, i], a[n, i])
+    elif phi == LEAKY_RELU:
+        for i in range(units):
+            delta[n, i] *= leaky_relu_slope(z[n, i], a[n, i])
+    elif phi == ELU:
+        for i in range(units):
+            delta[n, i] *= elu_slope(z[n, i], a[n, i])
+    elif phi == SELU:
+        for i in range(units):
+            delta[n, i] *= selu_slope(z[n, i], a[n, i])
+    elif phi == SOFTPLUS:
+        for i in range(units):
+            delta[n, i] *= soft_plus_slope(z[n, i], a[n, i])
+    elif phi == SILU:
+        for i in range(units):
+            delta[n, i] *= silu_slope(z[n, i], a[n, i])
+    elif phi == GELU:
+        for i in range(units):
+            delta[n, i] *= gelu_slope(z[n, i], a[n, i])
+    elif phi == HARD_SIGMOID:
+        for i in range(units):
+            delta[n, i] *= hard_sigmoid_slope(z[n, i], a[n, i])
+    elif phi == HARD_TANH:
+        for i in range(units):
+            delta[n, i] *= hard_tanh_slope(z[n, i], a[n, i])
+    elif phi == HARD_SILU:
+        for i in range(units):
+            delta[n, i] *= hard_silu_slope(z[n, i], a[n, i])
+    elif phi == EXP:
+        for i in range(units):
+            delta[n, i] *= exponential_slope(z[n, i], a[n, i])

@@ -1,0 +1,97 @@
+"""What may happen at the end of an epoch: the Callback interface, early stopping, the progress bar."""
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .training import Training
+
+
+class Callback:
+    """Three moments of a fit. `training` has `network`, `history`, `epochs` and `stop(reason)`."""
+
+    def on_start(self, training: "Training") -> None:
+        """Before the first epoch."""
+
+    def on_epoch(self, training: "Training") -> None:
+        """After an epoch, its figures being the last of `training.history`."""
+
+    def on_end(self, training: "Training") -> None:
+        """After the last epoch, also when an error or Ctrl-C ended it."""
+
+
+class EarlyStopping(Callback):
+    """Stops when the loss has not fallen by more than `tol` for `patience` epochs, and puts the best parameters back.
+
+    Watches the validation loss where there is validation data, the training loss otherwise. A loss that is NaN counts
+    as no fall. Raises ValueError for a patience below 1 or a negative tol.
+    """
+
+    def __init__(self, patience: int = 10, tol: float = 0.0) -> None:
+        if patience < 1 or not tol >= 0:
+            raise ValueError(f"EarlyStopping: expected patience >= 1 and tol >= 0, got {patience!r} and {tol!r}")
+        self.patience, self.tol = patience, tol
+        self.best, self.best_epoch, self.waited = math.inf, 0, 0
+        self.best_params: np.ndarray | None = None
+
+    def on_start(self, training: "Training") -> None:
+        self.best, self.best_epoch, self.waited, self.best_params = math.inf, 0, 0, None
+
+    def on_epoch(self, training: "Training") -> None:
+        loss = training.history.watched[-1]
+        if loss < self.best:
+            self.waited = 0 if loss < self.best - self.tol else self.waited + 1
+            self.best, self.best_epoch = loss, len(training.history.loss)
+            self.best_params = training.network.params.copy()
+        else:
+            self.waited += 1
+        if self.waited >= self.patience:
+            training.stop(f"no better loss for {self.patience} epochs; best {self.best:.6g} in epoch {self.best_epoch}")
+
+    def on_end(self, training: "Training") -> None:
+        if self.best_params is not None:
+            training.network.params[:] = self.best_params
+
+
+class Progress(Callback):
+    """A progress bar with the losses: rich's in a terminal where rich is installed, plain lines otherwise.
+
+    Plain lines come about ten times a fit. `file` is where they go, standard error by default.
+    """
+
+    def __init__(self, file: Any = None) -> None:
+        self.file = file
+        self._bar: Any = None
+
+    def on_start(self, training: "Training") -> None:
+        out = self.file or sys.stderr
+        self._bar = _rich_bar(out) if out.isatty() else None
+        if self._bar:
+            self._task = self._bar.add_task("", total=training.epochs, figures="")
+            self._bar.start()
+
+    def on_epoch(self, training: "Training") -> None:
+        done, figures = len(training.history.loss), training.history.last_line()
+        if self._bar:
+            self._bar.update(self._task, completed=done, figures=figures)
+        elif done == 1 or done == training.epochs or done % max(1, training.epochs // 10) == 0:
+            print(f"epoch {done}/{training.epochs}  {figures}", file=self.file or sys.stderr, flush=True)
+
+    def on_end(self, training: "Training") -> None:
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
+
+def _rich_bar(out: Any) -> Any:
+    """rich's progress bar, or None where rich is not installed."""
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        return None
+    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[figures]}")
+    return Progress(*columns, TimeElapsedColumn(), console=Console(file=out))

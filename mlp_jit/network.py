@@ -1,0 +1,236 @@
+"""Network: layer sizes, activations, a loss, and one flat parameter vector with views into it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from . import validation
+from .activations import HIDDEN, OUTPUTS
+from .engines import DEFAULT, ENGINES, layout, loops
+from .engines.contract import Trace
+from .initializers import INITIALIZERS, Initializer, default_initializer
+from .losses import DEFAULT_LOSS, LOSSES, Loss
+
+
+class Network:
+    """A multilayer perceptron: layer 0 holds the inputs, layers 1..L have weights W^l (n_in, n_out) and biases b^l
+    (n_out,).
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units of each layer, inputs first: `[64, 100, 10]`. Two sizes make a network without hidden layers.
+    activation : str or sequence of str
+        φ of the hidden layers, one name for all or one for each: identity, step, sigmoid, tanh, relu, leaky_relu, elu,
+        selu, softplus, silu, gelu, hard_sigmoid, hard_tanh, hard_silu. Unused without hidden layers.
+    output : {"identity", "softmax", "sigmoid", "exp", "step"}
+        φ of the output layer.
+    loss : str or Loss, optional
+        ℓ, see `mlp_jit.losses`. By default what the output pairs with: squared_error (identity), cross_entropy
+        (softmax), binary_cross_entropy (sigmoid), poisson (exp), perceptron (step).
+    initializer : str or callable, optional
+        A name from `mlp_jit.initializers`, or a function of (rng, n_in, n_out) that returns W or (W, b). By default
+        what suits each layer's activation: He for ReLU and its relatives, LeCun for selu, Glorot for the others.
+    dtype : {"float32", "float64"}
+        Of the parameters and of all arithmetic.
+    random_state : None, int, numpy.random.Generator or numpy.random.RandomState
+        Where the initial weights come from.
+
+    Attributes
+    ----------
+    params : ndarray (n_params,)
+        Every parameter in one C-contiguous vector: W^1, b^1, W^2, b^2, … Write into it (`net.params[:] = …`) to set
+        them.
+    weights, biases : tuple of ndarray
+        Views of `params`: `weights[l-1]` is W^l, `biases[l-1]` is b^l.
+    table : ndarray of int64 (L + 1, 6)
+        What kernels read: n_in, n_out, where W and b start in `params`, units in the layers before, φ's code; row l
+        is layer l.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For sizes, names or numbers that make no network; the message names the argument.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        *,
+        activation: str | Sequence[str] = "relu",
+        output: str = "identity",
+        loss: str | Loss | None = None,
+        initializer: str | Initializer | None = None,
+        dtype: Any = "float32",
+        random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    ) -> None:
+        self.sizes = validation.sizes(sizes)
+        self.activations = _activation_names(activation, len(self.sizes) - 2)
+        self.output = validation.choice("output", output, OUTPUTS)
+        self.dtype = validation.dtype(dtype)
+        self.loss_function = _loss(loss, self.output)
+        self.loss_parameters = self.loss_function.parameters(self.sizes[-1], self.dtype)
+        codes = [HIDDEN["identity"].code, *(HIDDEN[name].code for name in self.activations), OUTPUTS[output].code]
+        self.table = layout.make_table(self.sizes, codes)
+        self._set_params(np.zeros(layout.count_params(self.table), self.dtype))
+        self._initialize(initializer, random_state)
+
+    def _set_params(self, params: np.ndarray) -> None:
+        self.params = params
+        layers = range(1, len(self.sizes))
+        self.weights = tuple(layout.weights_view(self.table, params, l) for l in layers)
+        self.biases = tuple(layout.biases_view(self.table, params, l) for l in layers)
+
+    def _initialize(self, initializer: str | Initializer | None, random_state: Any) -> None:
+        rng = generator(random_state)
+        for W, b, phi in zip(self.weights, self.biases, (*self.activations, self.output), strict=True):
+            if initializer is None:
+                draw = default_initializer(phi)
+            elif callable(initializer):
+                draw = initializer
+            else:
+                draw = validation.lookup("initializer", initializer, INITIALIZERS)
+            drawn = draw(rng, *W.shape)
+            W[...], b[...] = drawn if isinstance(drawn, tuple) else (drawn, 0)
+
+    @property
+    def n_params(self) -> int:
+        """The number of parameters, weights and biases together."""
+        return self.params.size
+
+    @property
+    def loss_name(self) -> str:
+        """The name of ℓ."""
+        return self.loss_function.name
+
+    def forward(self, X: Any, *, engine: str = DEFAULT, n_threads: int | None = None) -> np.ndarray:
+        """E1: the outputs (n_samples, n_outputs) for X (n_samples, n_inputs). NaN passes through.
+
+        Raises ValueError or TypeError for an X that is not a matrix of numbers with n_inputs columns.
+        """
+        X = validation.matrix("X", X, self.sizes[0], minimum_rows=0)
+        return _engine(engine).forward(
+            self, validation.for_engine(X, self.dtype), n_threads=validation.n_threads(n_threads)
+        )
+
+    def loss(
+        self, X: Any, y: Any, *, sample_weight: Any = None, engine: str = DEFAULT, n_threads: int | None = None
+    ) -> float:
+        """L: the mean of ℓ over the samples, by their weights. Arguments as for `gradient`."""
+        X, y, sample_weight = self.check(X, y, sample_weight)
+        return _engine(engine).evaluate(self, X, y, sample_weight, n_threads=validation.n_threads(n_threads))[0]
+
+    def gradient(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        l2: float = 0.0,
+        engine: str = DEFAULT,
+        n_threads: int | None = None,
+    ) -> tuple[float, np.ndarray]:
+        """E1-E5: (L, ∂L/∂θ), the gradient (n_params,) laid out like `params`.
+
+        X (n_samples, n_inputs); y (n_samples, n_outputs), or (n_samples,) for one output or for class labels
+        0..n_outputs-1 of a softmax; sample_weight (n_samples,) not negative; L includes l2/2 ‖w‖² over the weights.
+        Raises ValueError or TypeError for shapes that do not fit, NaN or infinity, labels out of range.
+        """
+        X, y, sample_weight = self.check(X, y, sample_weight)
+        return _engine(engine).gradient(
+            self,
+            X,
+            y,
+            sample_weight,
+            l2=validation.number("l2", l2, 0),
+            n_threads=validation.n_threads(n_threads),
+        )
+
+    def trace(self, X: Any, y: Any, *, sample_weight: Any = None) -> Trace:
+        """Every z, a and δ of the loops engine for these samples, layer by layer, with the loss and the gradients."""
+        return loops.trace(self, *self.check(X, y, sample_weight))
+
+    def check(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """X, y and sample_weight as engines take them (see `engines.contract`); ValueError or TypeError otherwise."""
+        X = validation.finite("X", validation.matrix("X", X, self.sizes[0]), self.dtype)
+        return (
+            validation.for_engine(X, self.dtype),
+            self.check_targets(y, len(X)),
+            validation.weights("sample_weight", sample_weight, len(X), self.dtype),
+        )
+
+    def check_targets(self, y: Any, n_samples: int) -> np.ndarray:
+        """y as engines take it, (n_samples, n_outputs); ValueError or TypeError otherwise."""
+        return validation.targets("y", y, self.output, self.sizes[-1], n_samples, self.dtype)
+
+    def copy(self) -> "Network":
+        """A network with its own parameters, equal to these."""
+        twin = Network.__new__(Network)
+        twin.__setstate__({**self.__getstate__(), "params": self.params.copy()})
+        return twin
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: dict) -> "Network":
+        return self.copy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the views, which are made again: pickled, they would come back as copies."""
+        return {key: value for key, value in self.__dict__.items() if key not in ("weights", "biases")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._set_params(self.params)
+
+    def summary(self, batch_size: int | str = "N") -> str:
+        """The shape ledger: for each layer the shapes of W, b, z and a for a batch, and its parameters."""
+        rows = [
+            ("layer", "W", "b", "z", "a", "φ", "parameters"),
+            ("X", "", "", "", f"({batch_size}, {self.sizes[0]})", "", ""),
+        ]
+        for l, (W, b) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
+            phi = (*self.activations, self.output)[l - 1]
+            shape = f"({batch_size}, {W.shape[1]})"
+            rows.append(
+                (str(l), str(W.shape), str(b.shape), shape, shape, phi, f"{W.size} + {b.size} = {W.size + b.size}")
+            )
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        return "\n".join([*lines, f"{self.n_params} parameters, {self.dtype.name}, loss {self.loss_name}"])
+
+    def __repr__(self) -> str:
+        return (
+            f"Network({list(self.sizes)}, activation={list(self.activations)}, output={self.output!r}, "
+            f"loss={self.loss_name!r}, dtype={self.dtype.name!r})"
+        )
+
+
+def generator(random_state: Any) -> np.random.Generator | np.random.RandomState:
+    """The random generator that `random_state` stands for; one that is a generator already goes on from where it is."""
+    if isinstance(random_state, np.random.Generator | np.random.RandomState):
+        return random_state
+    if random_state is not None:
+        random_state = validation.integer("random_state", random_state, 0)
+    return np.random.default_rng(random_state)
+
+
+def _engine(name: str) -> Any:
+    return validation.lookup("engine", name, ENGINES)
+
+
+def _activation_names(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
+    if isinstance(activation, str):
+        return (validation.choice("activation", activation, HIDDEN),) * n_hidden
+    names = tuple(validation.choice("activation", name, HIDDEN) for name in activation)
+    if len(names) != n_hidden:
+        raise ValueError(f"activation: expected one name or one for each of {n_hidden} hidden layers, got {len(names)}")
+    return names
+
+
+def _loss(loss: str | Loss | None, output: str) -> Loss:
+    found = loss if isinstance(loss, Loss) else validation.lookup("loss", loss or DEFAULT_LOSS[output], LOSSES)
+    if output not in found.outputs:
+        fitting = [name for name, other in LOSSES.items() if output in other.outputs]
+        raise ValueError(f"loss: expected one of {', '.join(fitting)} with output {output!r}, got {found.name!r}")
+    return found

@@ -17,6 +17,8 @@ OUTPUT = Path(__file__).parent / "_build"
 
 def prepare(module: ModuleType) -> None:
     """Let pdoc see what it would miss in a module and in all below it."""
+    for name in getattr(module, "__all__", ()):
+        setattr(module, name, getattr(module, name))  # what is imported on first use
     for name, value in list(vars(module).items()):
         if hasattr(value, "__wrapped__") and not inspect.isroutine(value):
             setattr(module, name, inspect.unwrap(value))  # a kernel's source instead of a compiled object
@@ -32,6 +34,6 @@ def prepare(module: ModuleType) -> None:
 if __name__ == "__main__":
     prepare(importlib.import_module("mlp_jit"))
     pdoc.render_helpers.markdown_extensions["latex"] = None
-    pdoc.render.configure(docformat="markdown")
+    pdoc.render.configure(docformat="numpy")
     pdoc.pdoc("mlp_jit", output_directory=OUTPUT)
     print(f"Open {OUTPUT / 'mlp_jit.html'}")

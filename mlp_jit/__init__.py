@@ -30,24 +30,24 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "Callback",
-    "EarlyStopping",
+__all__ = [  # in the order in which the reference shows them
+    "Network",
+    "fit",
     "History",
-    "Lion",
     "MLPClassifier",
     "MLPRegressor",
-    "NAdam",
-    "Network",
-    "Progress",
+    "SGD",
+    "Adam",
+    "AdamW",
     "RMSprop",
-    "fit",
+    "Adagrad",
+    "NAdam",
+    "Lion",
     "huber",
     "quantile",
+    "Callback",
+    "EarlyStopping",
+    "Progress",
 ]
 
 

@@ -345,7 +345,7 @@ def activate(phi, z, a, n):
 
 @kernel
 def scale_by_slope(phi, z, a, delta, n):
-    """E3: δ_i ← φ'(z_i) δ_i for every unit i of sample n; all (N, units), row n of delta is written."""
+    """E3: δ_i ← φ'(z_i) δ_i for every hidden unit i of sample n; all (N, units), row n of delta is written."""
     units = z.shape[1]
     if phi == STEP:
         for i in range(units):
@@ -386,6 +386,3 @@ def scale_by_slope(phi, z, a, delta, n):
     elif phi == HARD_SILU:
         for i in range(units):
             delta[n, i] *= hard_silu_slope(z[n, i], a[n, i])
-    elif phi == EXP:
-        for i in range(units):
-            delta[n, i] *= exponential_slope(z[n, i], a[n, i])

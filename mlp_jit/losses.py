@@ -24,7 +24,7 @@ import numpy as np
 
 from ._jit import kernel
 from ._math import exp, softplus
-from .activations import scale_by_slope
+from .activations import EXP, SIGMOID, exponential_slope, sigmoid_slope
 
 (
     SQUARED_ERROR,
@@ -157,7 +157,12 @@ def output_delta(loss, phi, parameters, z, a, y, delta, n):
             above = parameters[k] - number(1)  # the slope of ℓ in −r where ŷ > y
             ell -= r * above if r > number(0) else r * parameters[k]
             delta[n, k] = -above if r > number(0) else (-parameters[k] if r < number(0) else number(0))
-    scale_by_slope(phi, z, a, delta, n)
+    if phi == SIGMOID:
+        for k in range(outputs):
+            delta[n, k] *= sigmoid_slope(z[n, k], a[n, k])
+    elif phi == EXP:
+        for k in range(outputs):
+            delta[n, k] *= exponential_slope(z[n, k], a[n, k])
     return ell
 
 

@@ -102,7 +102,7 @@ def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:
             return float32(x) if isinstance(x, np.float32) else float64(x)
 
         @overload(scalar, jit_options=FLAGS | {"forceinline": True})
-        def choose(x):  # type: ignore[no-untyped-def]  # Numba compares this signature with the body's
+        def choose(x):  # without annotations: Numba compares this signature with the body's
             body = float32 if x == numba.types.float32 else float64
             return lambda x: body(x)
 

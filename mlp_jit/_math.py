@@ -189,17 +189,11 @@ def _polynomial(x, coefficients):
 
 
 @inlined
-def _fence(x):
-    """math: x, for x > -8. The max never bites, but `reassoc` cannot regroup a sum across it"""
-    return max(x, type(x)(-8))
-
-
-@inlined
 def _reduced(x):
     """math: k and expm1(r), with x = k ln 2 + r and abs(r) ≤ ½ ln 2 (Cody and Waite)"""
     c, log2_e = _constants_for(x), type(x)(1.4426950408889634)
     k = np.rint(x * log2_e)
-    r = _fence(x - k * c.ln2_high) - k * c.ln2_low
+    r = (x - k * c.ln2_high) - k * c.ln2_low
     return k, r + r * r * _polynomial(r, c.expm1)
 
 
@@ -209,7 +203,7 @@ def _exp(x):
     k, q = _reduced(x)
     half = np.floor(k * type(x)(0.5))
     power = _power_of_two(half)
-    return _fence(power + power * q) * _power_of_two(k - half)
+    return (power + power * q) * _power_of_two(k - half)
 
 
 @inlined
@@ -218,7 +212,7 @@ def _expm1(x):
     number = type(x)
     k, q = _reduced(x)
     power = _power_of_two(k - number(1))
-    y = power * q + _fence(power - number(0.5))
+    y = power * q + (power - number(0.5))
     return y + y
 
 
@@ -228,10 +222,10 @@ def _log1p(x):
     number, c = type(x), _constants_for(x)
     k = _exponent(number(1) + x)
     scale = _power_of_two(number(2) - k)  # 4/2ᵏ: 1/2ᵏ may underflow
-    f = number(0.25) * (x * scale + _fence(scale - number(4)))  # from x, not from a rounded 1 + x
+    f = number(0.25) * (x * scale + (scale - number(4)))  # from x, not from a rounded 1 + x
     s = f / (number(2) + f)
     z, h = s * s, number(0.5) * f * f
-    return k * number(0.6931471805599453) + _fence(f - (h - s * (h + z * _polynomial(z, c.log1p))))
+    return k * number(0.6931471805599453) + (f - (h - s * (h + z * _polynomial(z, c.log1p))))
 
 
 # ------------------------------------------------------------------------------------- functions

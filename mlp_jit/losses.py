@@ -60,7 +60,7 @@ class Loss:
             raise ValueError(
                 f"loss {self.name!r}: expected 1 parameter or one for each of {n_outputs} outputs, got {given.size}"
             )
-        return np.ascontiguousarray(np.broadcast_to(given, (n_outputs,)))
+        return np.full(n_outputs, given)
 
 
 def huber(delta: float = 1.0) -> Loss:

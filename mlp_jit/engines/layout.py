@@ -35,6 +35,11 @@ def weights_view(table, params, l):
     return params[table[l, WEIGHTS] : table[l, BIASES]].reshape((table[l, N_IN], table[l, N_OUT]))
 
 
+def transposed_view(table, flat, l):
+    """layout: room for W of layer l transposed, a view (n_out, n_in) of a vector as long as the parameters."""
+    return flat[table[l, WEIGHTS] : table[l, BIASES]].reshape((table[l, N_OUT], table[l, N_IN]))
+
+
 def biases_view(table, params, l):
     """layout: b of layer l, a view (n_out,) of the flat vector."""
     return params[table[l, BIASES] : table[l, BIASES] + table[l, N_OUT]]
@@ -46,7 +51,8 @@ def layer_view(table, scratch, l, rows):
     return scratch[start : start + table[l, N_OUT] * rows].reshape((rows, table[l, N_OUT]))
 
 
-weights_of, biases_of, layer_of = kernel(weights_view), kernel(biases_view), kernel(layer_view)
+weights_of, transposed_of = kernel(weights_view), kernel(transposed_view)
+biases_of, layer_of = kernel(biases_view), kernel(layer_view)
 
 
 @kernel

@@ -22,9 +22,7 @@ def prepare(module: ModuleType) -> None:
     for name, value in list(vars(module).items()):
         if hasattr(value, "__wrapped__") and not inspect.isroutine(value):
             setattr(module, name, inspect.unwrap(value))  # a kernel's source instead of a compiled object
-    children = [
-        child.name for child in pkgutil.iter_modules(getattr(module, "__path__", ())) if child.name[0] != "_"
-    ]
+    children = [child.name for child in pkgutil.iter_modules(getattr(module, "__path__", ())) if child.name[0] != "_"]
     if hasattr(module, "__all__"):
         module.__all__ = [*dict.fromkeys([*module.__all__, *children])]  # or it leaves the modules out
     for child in children:

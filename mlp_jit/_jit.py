@@ -30,9 +30,9 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-# No fastmath: it lets LLVM round differently in each copy of a function that it makes, so that a serial and a parallel twin,
-# or a process that compiles and one that loads the cache, would differ in the last bits. Sums are fast all the same where
-# the innermost loop runs over what is summed into, not over what is summed.
+# No fastmath: it lets LLVM round differently in each copy of a function that it makes, so that a serial and a parallel
+# twin, or a process that compiles and one that loads the cache, would differ in the last bits. Sums are fast all the
+# same where the innermost loop runs over what is summed into, not over what is summed.
 FLAGS: dict[str, Any] = {
     "fastmath": False,
     "error_model": "numpy",

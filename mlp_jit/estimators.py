@@ -82,6 +82,7 @@ class _Stagnation(Callback):
 
     def __init__(self, estimator: "_MLP", validation_set: tuple | None, schedule: Schedule) -> None:
         self.tol, self.patience, self.score = estimator.tol, estimator.n_iter_no_change, estimator._score_outputs
+        self.engine, self.n_threads = estimator.engine, estimator.n_threads
         self.validation_set, self.schedule = validation_set, schedule
         self.scores: list[float] = []
         self.best, self.waited = -np.inf, 0
@@ -92,7 +93,7 @@ class _Stagnation(Callback):
             figure = -training.history.loss[-1]
         else:
             X, y = self.validation_set
-            figure = self.score(training.network.forward(X), y)
+            figure = self.score(training.network.forward(X, engine=self.engine, n_threads=self.n_threads), y)
             self.scores.append(figure)
         self.waited = 0 if figure >= self.best + self.tol else self.waited + 1
         if figure > self.best:
@@ -189,6 +190,7 @@ class _MLP(BaseEstimator):
         The network's dtype follows X: float32 for float32, float64 for all else. Raises ValueError or TypeError for
         input or parameters that make no sense, warns ConvergenceWarning when max_iter epochs were not enough.
         """
+        self._check_parameters()
         X = validation.matrix("X", X, None)
         dtype = np.dtype("float32" if X.dtype == np.float32 else "float64")
         X = validation.for_engine(validation.finite("X", X, dtype), dtype)
@@ -201,8 +203,6 @@ class _MLP(BaseEstimator):
         y = network.check_targets(y, len(X))
         X, y, weight, validation_set = self._split(X, y, weight, rng)
         schedule = self._schedule(len(X))
-        if isinstance(self.batch_size, str):
-            validation.choice("batch_size", self.batch_size, ("auto",))
         stagnation = _Stagnation(self, validation_set, schedule)
         history = fit(
             network,
@@ -224,6 +224,20 @@ class _MLP(BaseEstimator):
         )
         self._learnt(network, history, stagnation)
         return self
+
+    def _check_parameters(self) -> None:
+        """TypeError or ValueError that names the parameter. (`fit` has its own names for some of them.)"""
+        for size in np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist():
+            validation.integer("hidden_layer_sizes", size, 1)
+        if isinstance(self.batch_size, str):
+            validation.choice("batch_size", self.batch_size, ("auto",))
+        validation.number("alpha", self.alpha, 0)
+        validation.number("tol", self.tol, 0)
+        validation.number("learning_rate_init", self.learning_rate_init, 0, open_minimum=True)
+        validation.number("power_t", self.power_t, 0, open_minimum=True)
+        validation.number("validation_fraction", self.validation_fraction, 0, below=1, open_minimum=True)
+        validation.integer("max_iter", self.max_iter, 1)
+        validation.integer("n_iter_no_change", self.n_iter_no_change, 1)
 
     def _network(self, n_features: int, dtype: np.dtype, rng: np.random.RandomState) -> Network:
         hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
@@ -259,11 +273,10 @@ class _MLP(BaseEstimator):
         """The training part of X, y and weight, and for early_stopping a stratified validation set (X, y)."""
         if not self.early_stopping:
             return X, y, weight, None
-        fraction = validation.number("validation_fraction", self.validation_fraction, 0, below=1)
         order = rng.permutation(len(X))
         order = order[np.argsort(self._strata(y)[order], kind="stable")]
         chosen = np.zeros(len(X), bool)
-        count = round(fraction * len(X))
+        count = round(self.validation_fraction * len(X))
         if count < 2:
             raise ValueError(
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
@@ -285,7 +298,6 @@ class _MLP(BaseEstimator):
         self.n_features_in_ = network.sizes[0]
         self.n_layers_ = len(network.sizes)
         self.n_outputs_ = network.sizes[-1]
-        self.coefs_, self.intercepts_ = list(network.weights), list(network.biases)
         self.loss_curve_ = history.loss
         self.n_iter_ = len(history.loss)
         self.loss_ = history.loss[-1] if history.loss else np.nan
@@ -300,6 +312,16 @@ class _MLP(BaseEstimator):
                 stacklevel=3,
             )
 
+    @property
+    def coefs_(self) -> list[np.ndarray]:
+        """Weights of each layer, (n_in, n_out): views of `network_.params`."""
+        return list(self.network_.weights)
+
+    @property
+    def intercepts_(self) -> list[np.ndarray]:
+        """Biases of each layer, (n_out,): views of `network_.params`."""
+        return list(self.network_.biases)
+
     def _outputs(self, X: Any) -> np.ndarray:
         if not hasattr(self, "network_"):
             name = type(self).__name__
@@ -308,7 +330,8 @@ class _MLP(BaseEstimator):
                 "estimator."
             )
         X = validation.matrix("X", X, self.n_features_in_)
-        return self.network_.forward(validation.finite("X", X, self.network_.dtype), n_threads=self.n_threads)
+        X = validation.finite("X", X, self.network_.dtype)
+        return self.network_.forward(X, engine=self.engine, n_threads=self.n_threads)
 
 
 _PARAMETERS = """
@@ -375,7 +398,8 @@ class MLPClassifier(ClassifierMixin, _MLP):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The (weighted) fraction of rows predicted right; of several labels, all of them right."""
-        right = np.asarray(y) == self.predict(X)
+        y = np.asarray(y)
+        right = (y.reshape(-1) if y.shape[1:] == (1,) else y) == self.predict(X)
         return float(np.average(right.all(axis=1) if right.ndim == 2 else right, weights=sample_weight))
 
 

@@ -92,7 +92,12 @@ class Network:
             else:
                 draw = validation.lookup("initializer", initializer, INITIALIZERS)
             drawn = draw(rng, *W.shape)
-            W[...], b[...] = drawn if isinstance(drawn, tuple) else (drawn, 0)
+            for array, values in zip(
+                (W, b), drawn if isinstance(drawn, tuple) else (drawn, np.zeros(b.shape)), strict=True
+            ):
+                if np.shape(values) != array.shape:
+                    raise ValueError(f"initializer: expected an array of shape {array.shape}, got {np.shape(values)}")
+                array[...] = values
 
     @property
     def n_params(self) -> int:
@@ -181,7 +186,7 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._set_params(self.params)
+        self._set_params(np.require(self.params, requirements=["C", "W", "E"]))  # joblib hands workers read-only maps
 
     def summary(self, batch_size: int | str = "N") -> str:
         """The shape ledger: for each layer the shapes of W, b, z and a for a batch, and its parameters."""
@@ -222,6 +227,8 @@ def _engine(name: str) -> Any:
 def _activation_names(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
     if isinstance(activation, str):
         return (validation.choice("activation", activation, HIDDEN),) * n_hidden
+    if not isinstance(activation, Sequence):
+        raise TypeError(f"activation: expected a name or a sequence of names, got {activation!r}")
     names = tuple(validation.choice("activation", name, HIDDEN) for name in activation)
     if len(names) != n_hidden:
         raise ValueError(f"activation: expected one name or one for each of {n_hidden} hidden layers, got {len(names)}")

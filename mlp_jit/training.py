@@ -4,6 +4,7 @@ An epoch runs in compiled calls of about a tenth of a second, cut between steps:
 and a memory-mapped X is read on. Where an epoch is cut changes no bit of the result.
 """
 
+import sys
 import time
 import warnings
 from collections.abc import Iterable, Sequence
@@ -191,15 +192,13 @@ def _run(
 ) -> History:
     history, n_samples = training.history, len(runner.data.X)
     started: list[Callback] = []
+    order = np.arange(n_samples)
     try:
         for callback in callbacks:
             started.append(callback)
             callback.on_start(training)
-        order = np.arange(n_samples)
         for epoch in range(training.epochs):
-            if (
-                rng is not None
-            ):  # a shuffle of the last order, so that a RandomState's draws are used as scikit-learn does
+            if rng is not None:  # a shuffle of the last order: so scikit-learn uses a RandomState's draws
                 order = order[rng.permutation(n_samples)]
             loss, rate = runner.run(epoch, order)
             history.loss.append(loss)
@@ -219,9 +218,17 @@ def _run(
         history.stopped = f"interrupted after {len(history.loss)} epochs"
         warnings.warn(f"fit {history.stopped}; the network keeps the steps done so far", UserWarning, stacklevel=3)
     finally:
-        for callback in started:
-            callback.on_end(training)
+        _end(started, training)
     return history
+
+
+def _end(callbacks: list[Callback], training: Training) -> None:
+    """on_end of each in turn, whatever one of them raises."""
+    if callbacks:
+        try:
+            callbacks[0].on_end(training)
+        finally:
+            _end(callbacks[1:], training)
 
 
 def _validate(network: Network, runner: "_Epochs", validation_set: tuple, history: History) -> None:
@@ -252,6 +259,7 @@ class _Data:
         fits = array.dtype == network.dtype and array.flags.c_contiguous
         self.whole = fits or not isinstance(X, np.memmap)
         self.X = validation.for_engine(array, network.dtype) if self.whole else array
+        self.rows_at_once = sys.maxsize if self.whole else max(1, validation.CHUNK // array.shape[1])
 
     def slice(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """X, y and sample_weight with `places`, where in them the samples of `order` lie."""
@@ -288,7 +296,7 @@ class _Epochs:
         total = samples = 0.0
         step = 0
         while step < n_steps:
-            steps = min(self.steps_per_call, n_steps - step)
+            steps = min(self.steps_per_call, n_steps - step, max(1, self.data.rows_at_once // self.batch_size))
             part = order[step * self.batch_size : (step + steps) * self.batch_size]
             X, y, sample_weight, places = self.data.slice(part)
             started = time.perf_counter()
@@ -334,6 +342,8 @@ def _dropout(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ..
 
 
 def _callbacks(callbacks: Iterable[Callback], early_stopping: int | EarlyStopping | None) -> list[Callback]:
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: expected a sequence of Callback objects, got {callbacks!r}")
     result = list(callbacks)
     for callback in result:
         if not isinstance(callback, Callback):

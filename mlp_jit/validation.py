@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-CHUNK = 1 << 22  # numbers looked at in one go, so that a scan for NaN needs little memory
+CHUNK = 1 << 20  # numbers handled in one go where the whole array might not fit in memory a second time
 
 
 def choice(name: str, value: Any, known: Iterable[str]) -> str:
@@ -102,6 +102,8 @@ def as_array(name: str, value: Any) -> np.ndarray:
     if array.dtype.kind == "O":
         try:  # a frame of mixed columns, or a list of numbers that came as objects
             array = array.astype(np.float64)
+        except OverflowError:
+            raise ValueError(f"{name}: expected finite numbers, got an integer beyond float64") from None
         except (TypeError, ValueError):
             raise TypeError(f"{name}: expected real numbers, got dtype object with other values") from None
     if array.dtype.kind not in "fiub":
@@ -178,11 +180,11 @@ def _one_hot(name: str, labels: np.ndarray, n_classes: int, n_samples: int, kind
     if labels.shape != (n_samples,):
         raise ValueError(f"{name}: expected {n_samples} labels, one for each row of X, got {labels.size}")
     finite(name, labels, kind)
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise ValueError(f"{name}: expected labels from 0 to {n_classes - 1}, got {labels.min()} to {labels.max()}")
     whole = labels.astype(np.int64)
     if (whole != labels).any():
         raise ValueError(f"{name}: expected integer class labels, got other numbers")
-    if whole.min() < 0 or whole.max() >= n_classes:
-        raise ValueError(f"{name}: expected labels from 0 to {n_classes - 1}, got {whole.min()} to {whole.max()}")
     encoded = np.zeros((n_samples, n_classes), kind)
     encoded[np.arange(n_samples), whole] = 1
     return for_engine(encoded, kind)
@@ -196,6 +198,7 @@ def weights(name: str, value: Any, n_samples: int, kind: np.dtype) -> np.ndarray
     if array.shape != (n_samples,):
         raise ValueError(f"{name}: expected shape ({n_samples},), got {array.shape}")
     finite(name, array, kind)
-    if array.min() < 0 or array.max() <= 0:
+    ready = for_engine(array, kind)
+    if array.min() < 0 or ready.max() <= 0:  # a weight may also be too small for float32
         raise ValueError(f"{name}: expected weights >= 0, not all zero, got {array.min():g} to {array.max():g}")
-    return for_engine(array, kind)
+    return ready

@@ -93,7 +93,7 @@ def drop_layer(p, key, ids, a, h):
 
 @twins
 def transpose(W, WT):
-    """layout: WT[j, i] = W[i, j], so that E3 reads w_ij in the order in which it lies. A thread owns whole rows j of WT."""
+    """layout: WT[j, i] = W[i, j], so that E3 reads w_ij in the order in which it lies. A thread owns rows j of WT."""
     for j in prange(WT.shape[0]):
         for i in range(WT.shape[1]):
             WT[j, i] = W[i, j]
@@ -407,19 +407,22 @@ def train_epoch(
 
 
 def trace(network: "Network", X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Trace:
-    """z, a and δ of every layer for the rows of X, from the serial kernels that train: ∂L/∂θ comes with them."""
+    """z, a and δ of every layer for the rows of X, from the serial kernels that train; L and ∂L/∂θ with the weights."""
     rows, table = X.shape[0], network.table
     z, a, delta = (_scratch(network, rows) for _ in range(3))
-    order, out = np.arange(rows), np.empty_like(network.params)
-    L, _ = batch_gradient.serial(
+    order, same_weight = np.arange(rows), np.ones_like(sample_weight)
+    same_weight.flags.writeable = False  # the signature that is compiled already
+    batch_gradient.serial(
         table, network.params, network.loss_function.code, network.loss_parameters,
-        X, y, sample_weight, order, order, network.dtype.type(0), False,
+        X, y, same_weight, order, order, network.dtype.type(0), False,
         np.zeros(len(network.sizes)), np.uint64(0), 0, z, a, a, delta,
-        np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), np.empty_like(network.params), out,
+        np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), np.empty_like(network.params),
+        np.empty_like(network.params),
     )  # fmt: skip
+    L, out = gradient(network, X, y, sample_weight, n_threads=1)
     layers = range(1, len(network.sizes))
     return Trace(
-        loss=float(L),
+        loss=L,
         z=tuple(layer_view(table, z, l, rows) for l in layers),
         a=tuple(layer_view(table, a, l, rows) for l in range(len(network.sizes))),
         delta=tuple(layer_view(table, delta, l, rows) for l in layers),

@@ -1,0 +1,363 @@
+"""The engines keep one contract, agree with each other to rounding, with the oracle, and with themselves to the bit."""
+
+import hashlib
+import inspect
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import Oracle, flat
+from problems import PAIRS, assert_close, problem
+
+from mlp_jit import SGD, Network, fit
+from mlp_jit.activations import HIDDEN
+from mlp_jit.engines import ENGINES, loops
+from mlp_jit.engines.contract import Engine, Regularization
+from mlp_jit.optimizers import OPTIMIZERS
+
+CONTRACT = [name for name in vars(Engine) if not name.startswith("_")]
+EVERYTHING = {"l2": 0.1, "l2_per_sample": True, "dropout": (0.2, 0.4), "seed": 7, "clip_value": 0.3, "clip_norm": 0.5}
+REGULARIZATIONS = [
+    {},
+    {"l2": 0.1},
+    {"l2": 0.1, "l2_per_sample": True},
+    {"clip_value": 0.05},
+    {"clip_norm": 0.1},
+    {"clip_norm": 0.1, "clip_value": 0.05},
+]
+
+
+def copies(problem):
+    """The problem once for each engine, every time with its own network."""
+    network, *data = problem
+    return [(engine, network.copy(), *data) for engine in ENGINES.values()]
+
+
+def epoch(engine, network, X, y, weight, *, optimizer, regularization=None, batch_size=4, rate=0.05, seed=3):
+    """Train on every sample once in a shuffled order, η falling from step to step; returns the mean loss."""
+    order = np.random.default_rng(seed).permutation(len(X))
+    rates = rate / np.arange(1.0, 1 + -(-len(X) // batch_size))
+    return engine.train_epoch(
+        network, X, y, weight, order, batch_size, optimizer, rates,
+        regularization=Regularization(**(regularization or {})),
+    )  # fmt: skip
+
+
+# --------------------------------------------------------------------------------------- the contract
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_engines_have_the_signatures_of_the_contract(engine, name):
+    def parameters(function):
+        return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
+
+    contract = parameters(getattr(Engine, name))
+    assert contract[0][0] == "self"  # which a module's function has no need of
+    assert parameters(getattr(ENGINES[engine], name)) == contract[1:]
+
+
+def test_the_contract_has_what_its_docstring_says():
+    assert CONTRACT == ["forward", "evaluate", "gradient", "train_epoch"]
+
+
+# --------------------------------------------------------------------------------------- the oracle
+
+
+def assert_oracle(engine, network, X, y, weight, l2):
+    engine, oracle = ENGINES[engine], Oracle.of(network)
+    data = X.tolist(), y.tolist(), weight.tolist()
+    outputs = oracle.forward(data[0])[1][-1]
+    loss, dW, db = oracle.gradient(*data, l2)
+
+    assert_close(engine.forward(network, X), outputs)
+    evaluated, outputs_too = engine.evaluate(network, X, y, weight)
+    assert_close(outputs_too, outputs)
+    assert_close(evaluated, oracle.gradient(*data)[0])
+    computed, gradient = engine.gradient(network, X, y, weight, l2=l2)
+    assert_close(computed, loss)
+    assert_close(gradient, flat(dW, db))
+
+    order, rates = np.arange(len(X)), np.array([0.1])
+    trained = engine.train_epoch(
+        network, X, y, weight, order, len(X), SGD(), rates, regularization=Regularization(l2=l2)
+    )
+    assert_close(trained, oracle.step(0.1, *data, l2))
+    assert_close(network.params, oracle.params)
+
+
+@pytest.mark.python
+@pytest.mark.bounds
+@pytest.mark.parametrize("activation", HIDDEN)
+def test_oracle_agrees_for_every_activation(engine, activation):
+    assert_oracle(engine, *problem((2, 3, 4, 2), activation=activation, n=3), l2=0.1)
+
+
+@pytest.mark.python
+@pytest.mark.bounds
+@pytest.mark.parametrize(("loss", "output"), PAIRS)
+def test_oracle_agrees_for_every_loss_and_output(engine, loss, output):
+    for outputs in (1, 3):
+        assert_oracle(engine, *problem((2, 3, outputs), activation="tanh", output=output, loss=loss, n=3), l2=0)
+
+
+@pytest.mark.python
+def test_trace_is_the_oracle_number_by_number():
+    network, X, y, weight = problem((2, 3, 4, 2), n=2)
+    trace, oracle = network.trace(X, y, sample_weight=weight), Oracle.of(network)
+    loss, dW, db = oracle.gradient(X.tolist(), y.tolist(), weight.tolist())
+    z, a = oracle.forward(X.tolist())
+    assert_close(trace.loss, loss)
+    for l in (1, 2, 3):
+        assert_close(trace.z[l - 1], z[l])
+        assert_close(trace.a[l - 1], a[l - 1])
+        assert_close(trace.weight_gradients[l - 1], dW[l])
+        assert_close(trace.bias_gradients[l - 1], db[l])
+        # E5 once more: the bias's gradient is the mean of the δ that the trace shows.
+        assert_close(trace.delta[l - 1].sum(axis=0) / weight.sum(), db[l])
+    assert_close(trace.a[3], a[3])
+
+
+@pytest.mark.python
+def test_hidden_delta_uses_the_weights_from_before_the_update(engine):
+    """1-1-1, no φ, ℓ = (ŷ − y)², every number by hand; the updated w_2 = 2.76 would make the last one 2 − 0.3312."""
+    network = Network((1, 1, 1), activation="identity", dtype="float64")
+    network.params[:] = [2, 0, 3, 0]  # w_1, b_1, w_2, b_2
+    X, y, weight = network.check([[1.0]], [[0.0]])  # a = 2, ŷ = 6
+    order, rates = np.zeros(1, np.int64), np.array([0.01])
+    loss = ENGINES[engine].train_epoch(network, X, y, weight, order, 1, SGD(), rates)
+    assert loss == 36
+    w_1, b_1, w_2, b_2 = network.params
+    assert b_2 == pytest.approx(-0.01 * 12, rel=1e-14)  # δ_2 = 2 (6 − 0) = 12
+    assert w_2 == pytest.approx(3 - 0.01 * 2 * 12, rel=1e-14)
+    assert b_1 == pytest.approx(-0.01 * 36, rel=1e-14)  # δ_1 = w_2 δ_2 = 3 · 12 = 36
+    assert w_1 == pytest.approx(2 - 0.01 * 36, rel=1e-14)
+
+
+# --------------------------------------------------------------------------------------- each other
+
+
+@st.composite
+def random_problems(draw):
+    loss, output = draw(st.sampled_from(PAIRS))
+    hidden = draw(st.lists(st.tuples(st.integers(1, 20), st.sampled_from(list(HIDDEN))), max_size=3))
+    return problem(
+        (draw(st.integers(1, 20)), *(units for units, _ in hidden), draw(st.integers(1, 5))),
+        activation=[name for _, name in hidden],
+        loss=loss,
+        output=output,
+        n=draw(st.integers(1, 40)),
+        seed=draw(st.integers(0, 1000)),
+        dtype=draw(st.sampled_from(["float32", "float64"])),
+    )
+
+
+@settings(max_examples=300)
+@given(random_problems(), st.sampled_from([0.0, 0.2]))
+def test_engines_agree_on_random_networks(problem, l2):
+    (a, network, *data), (b, *_) = copies(problem)
+    X, y, weight = data
+    dtype, ulps = network.dtype, 1000
+    for ours, theirs in [
+        (a.forward(network, X), b.forward(network, X)),
+        *zip(a.evaluate(network, X, y, weight), b.evaluate(network, X, y, weight), strict=True),
+        *zip(a.gradient(network, X, y, weight, l2=l2), b.gradient(network, X, y, weight, l2=l2), strict=True),
+    ]:
+        assert_close(ours, theirs, dtype, ulps)
+
+
+@given(
+    random_problems(),
+    st.integers(1, 45),
+    st.sampled_from([{}, EVERYTHING]),
+    st.sampled_from([SGD(), SGD(0.9), SGD(0.9, nesterov=True)]),
+)
+def test_engines_agree_on_random_epochs(problem, batch_size, regularization, optimizer):
+    """Only SGD, whose step is no steeper than its gradient: the others turn a rounding near g = 0 into a whole step."""
+    hidden = len(problem[0].sizes) - 2
+    regularization = {**regularization, "dropout": (0.3,) * hidden if regularization else ()}
+    trained = []
+    for engine, network, *data in copies(problem):
+        loss = epoch(
+            engine, network, *data,
+            optimizer=SGD(optimizer.momentum, optimizer.nesterov), regularization=regularization,
+            batch_size=batch_size, rate=0.001,
+        )  # fmt: skip
+        trained.append((loss, network.params))
+    for ours, theirs in zip(*trained, strict=True):
+        assert_close(ours, theirs, problem[0].dtype, 2000)
+
+
+@pytest.mark.python
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.bounds)])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_engines_agree_on_epochs_with_everything(optimizer, dtype):
+    """Three epochs of three batches, the last of them smaller, for every optimizer."""
+    trained = []
+    for engine, network, *data in copies(problem((3, 5, 4, 2), activation=("tanh", "silu"), n=10, dtype=dtype)):
+        steps = OPTIMIZERS[optimizer]()
+        losses = [
+            epoch(engine, network, *data, optimizer=steps, regularization=EVERYTHING, seed=seed) for seed in range(3)
+        ]
+        assert steps.t == 9
+        trained.append((losses, network.params, steps.moments))
+    for ours, theirs in zip(*trained, strict=True):
+        assert_close(ours, theirs, dtype, 1000)
+
+
+@pytest.mark.parametrize("regularization", REGULARIZATIONS, ids=str)
+def test_an_epoch_is_gradient_clip_and_step_for_each_batch(engine, regularization):
+    """The loss and the parameters of an epoch from `gradient` and the definitions, in the order they are written in."""
+    network, X, y, weight = problem((3, 5, 2), activation="tanh", n=10)
+    rules = Regularization(**regularization)
+    reference = network.copy()
+    loss = epoch(ENGINES[engine], network, X, y, weight, optimizer=SGD(), regularization=regularization)
+
+    losses, sums = [], []
+    order = np.random.default_rng(3).permutation(10)
+    for step, batch in enumerate((order[:4], order[4:8], order[8:]), start=1):
+        N = weight[batch].sum()
+        l2 = rules.l2 / N if rules.l2_per_sample else rules.l2
+        L, g = reference.gradient(X[batch], y[batch], sample_weight=weight[batch], l2=l2, engine=engine)
+        g = np.clip(g, -rules.clip_value, rules.clip_value)
+        g *= min(1, rules.clip_norm / np.linalg.norm(g))
+        reference.params -= 0.05 / step * g
+        losses.append(L)
+        sums.append(N)
+    assert loss == pytest.approx(np.average(losses, weights=sums), rel=1e-13)
+    assert_close(network.params, reference.params)
+
+
+def test_the_regularizations_change_the_result(engine):
+    """So that the test above could tell when one of them is left out."""
+    results = set()
+    for regularization in REGULARIZATIONS:
+        network, *data = problem((3, 5, 2), activation="tanh", n=10)
+        epoch(ENGINES[engine], network, *data, optimizer=SGD(), regularization=regularization)
+        results.add(network.params.tobytes())
+    assert len(results) == len(REGULARIZATIONS)
+
+
+@pytest.mark.parametrize("dropout", [(), (0.5,)])
+def test_places_say_where_the_samples_lie(engine, dropout):
+    """The whole data set, or only the rows of the epoch in another order: the same steps, dropout included."""
+    network, X, y, weight = problem((3, 6, 2), n=12)
+    order = np.random.default_rng(0).permutation(12)[:7]
+    slices = network.copy()
+    rates, regularization = np.full(3, 0.1), Regularization(dropout=dropout, seed=1)
+    whole = ENGINES[engine].train_epoch(network, X, y, weight, order, 3, SGD(), rates, regularization=regularization)
+    data = network.check(*(part[order[::-1]] for part in (X, y, weight)))
+    part = ENGINES[engine].train_epoch(
+        slices, *data, order, 3, SGD(), rates, places=np.arange(7)[::-1].copy(), regularization=regularization
+    )
+    assert part == whole
+    np.testing.assert_array_equal(slices.params, network.params)
+
+
+def test_a_batch_of_zero_weights_teaches_nothing(engine):
+    network, X, y, _ = problem((3, 4, 2), n=4)
+    before = network.params.copy()
+    _, _, weight = network.check(X, y, [1, 1, 0, 0])
+    order = np.array([2, 3, 0, 1])
+    loss = ENGINES[engine].train_epoch(network, X, y, weight, order[:2], 2, SGD(), np.array([0.1]))
+    assert loss == 0
+    np.testing.assert_array_equal(network.params, before)
+    loss = ENGINES[engine].train_epoch(network, X, y, weight, order, 2, SGD(), np.full(2, 0.1))
+    assert loss == pytest.approx(network_loss(before, network, X[:2], y[:2], engine), rel=1e-14)
+
+
+def network_loss(params, network, X, y, engine):
+    network = network.copy()
+    network.params[:] = params
+    return network.loss(X, y, engine=engine)
+
+
+def test_long_inputs_are_walked_in_chunks(engine):
+    """More rows than the loops engine's scratch holds."""
+    n = loops.ROWS + 3
+    network, X, y, weight = problem((2, 3, 2), activation="tanh", n=n)
+    outputs = ENGINES[engine].forward(network, X)
+    assert_close(outputs[-3:], ENGINES[engine].forward(network, np.ascontiguousarray(X[-3:])))
+    whole = ENGINES[engine].gradient(network, X, y, weight)
+    parts = [network.gradient(X[s], y[s], sample_weight=weight[s]) for s in (slice(loops.ROWS), slice(loops.ROWS, n))]
+    shares = [weight[: loops.ROWS].sum(), weight[loops.ROWS :].sum()]
+    assert whole[0] == pytest.approx(np.average([loss for loss, _ in parts], weights=shares), rel=1e-12)
+    assert_close(whole[1], np.average([gradient for _, gradient in parts], axis=0, weights=shares))
+    assert ENGINES[engine].evaluate(network, X, y, weight)[0] == pytest.approx(whole[0], rel=1e-12)
+
+
+# --------------------------------------------------------------------------------------- bits
+
+
+def digest(n_threads, dtype="float32"):
+    """A hash of all that the loops engine makes of work that is large enough for threads, in four blocks of E6."""
+    network, X, y, weight = problem((64, 97, 64, 5), activation=("tanh", "relu"), output="softmax", n=300, dtype=dtype)
+    assert 128 * network.n_params > loops.PARALLEL_WORK
+    outputs = [
+        loops.forward(network, X, n_threads=n_threads),
+        *loops.evaluate(network, X, y, weight, n_threads=n_threads),
+        *loops.gradient(network, X, y, weight, l2=0.1, n_threads=n_threads),
+    ]
+    optimizer = OPTIMIZERS["adam"]()
+    for rate in (1e-2, 1e-3):
+        loss = loops.train_epoch(
+            network, X, y, weight, np.arange(300), 128, optimizer, np.full(3, rate),
+            regularization=Regularization(**EVERYTHING), n_threads=n_threads,
+        )  # fmt: skip
+        outputs += [loss, network.params]
+    return hashlib.sha256(b"".join(np.asarray(output).tobytes() for output in outputs)).hexdigest()
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_same_bits_for_any_number_of_threads(dtype):
+    assert len({digest(n_threads, dtype) for n_threads in (1, 2, 4, None)}) == 1
+
+
+@pytest.mark.threads
+def test_same_bits_with_more_threads_than_cores():
+    """In a process of its own, since Numba starts its threads once."""
+    script = "import test_engines as t; print(*(t.digest(n) for n in (1, 2, 3, 4)))"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "NUMBA_NUM_THREADS": "4", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == [digest(1)] * 4
+
+
+@pytest.mark.threads
+def test_serial_and_parallel_twins_give_the_same_bits(monkeypatch):
+    """Every driver on work of any size, in the twin that would not have been chosen for it."""
+    for sizes in ((1, 1), (3, 5, 4, 2), (30, 7, 9, 33)):
+        results = set()
+        for work in (0, 2**62):
+            monkeypatch.setattr(loops, "PARALLEL_WORK", work)
+            network, X, y, weight = problem(sizes, activation="elu", n=19)
+            regularization = {**EVERYTHING, "dropout": (0.3,) * (len(sizes) - 2)}
+            loss = epoch(loops, network, X, y, weight, optimizer=SGD(0.9), regularization=regularization)
+            made = loss, network.params, *loops.gradient(network, X, y, weight), *loops.evaluate(network, X, y, weight)
+            results.add(b"".join(np.asarray(part).tobytes() for part in made))
+        assert len(results) == 1, sizes
+
+
+def test_same_seed_same_run(engine):
+    def run(seed):
+        network, X, y, weight = problem((3, 8, 2), output="softmax", n=50, seed=0)
+        history = fit(
+            network, X, y, epochs=3, batch_size=16, dropout=0.3, sample_weight=weight, engine=engine, random_state=seed
+        )
+        return network.params.tobytes(), tuple(history.loss)
+
+    assert run(1) == run(1)
+    assert run(1) != run(2)
+
+
+def test_initial_weights_follow_the_seed():
+    params = [Network((3, 4, 2), random_state=seed).params.tobytes() for seed in (0, 0, 1)]
+    assert params[0] == params[1] != params[2]

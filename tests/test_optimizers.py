@@ -1,0 +1,261 @@
+"""E6 against each optimizer's definition, written out here in NumPy from the papers, and against PyTorch."""
+
+import copy
+
+import numpy as np
+import pytest
+from problems import assert_close, problem
+
+from mlp_jit import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop, fit
+from mlp_jit.engines import ENGINES
+from mlp_jit.optimizers import BLOCK, OPTIMIZERS, update
+
+# --------------------------------------------------------------------------------------- the definitions
+# Each takes θ, g, the step's number t from 1, η and a dictionary of what it remembers, and returns the new θ.
+
+
+def sgd(theta, g, t, eta, memory, o):
+    memory["v"] = o.momentum * memory.get("v", 0) - eta * g
+    return theta + (o.momentum * memory["v"] - eta * g if o.nesterov else memory["v"])
+
+
+def adam_moments(g, memory, o):
+    memory["m"] = o.beta_1 * memory.get("m", 0) + (1 - o.beta_1) * g
+    memory["v"] = o.beta_2 * memory.get("v", 0) + (1 - o.beta_2) * g**2
+    return memory["m"], memory["v"]
+
+
+def adam(theta, g, t, eta, memory, o):
+    m, v = adam_moments(g, memory, o)
+    m_hat, v_hat = m / (1 - o.beta_1**t), v / (1 - o.beta_2**t)
+    return theta - eta * m_hat / (np.sqrt(v_hat) + o.epsilon)
+
+
+def adamw(theta, g, t, eta, memory, o):
+    return adam(theta, g, t, eta, memory, o) - eta * o.weight_decay * theta
+
+
+def rmsprop(theta, g, t, eta, memory, o):
+    memory["v"] = o.rho * memory.get("v", 0) + (1 - o.rho) * g**2
+    return theta - eta * g / (np.sqrt(memory["v"]) + o.epsilon)
+
+
+def adagrad(theta, g, t, eta, memory, o):
+    memory["v"] = memory.get("v", 0) + g**2
+    return theta - eta * g / (np.sqrt(memory["v"]) + o.epsilon)
+
+
+def nadam(theta, g, t, eta, memory, o):
+    def mu(t):
+        return o.beta_1 * (1 - 0.96 ** (t * o.momentum_decay) / 2)
+
+    m, v = adam_moments(g, memory, o)
+    product = np.prod([mu(s) for s in range(1, t + 1)])
+    m_bar = mu(t + 1) * m / (1 - product * mu(t + 1)) + (1 - mu(t)) * g / (1 - product)
+    return theta - eta * m_bar / (np.sqrt(v / (1 - o.beta_2**t)) + o.epsilon)
+
+
+def lion(theta, g, t, eta, memory, o):
+    m = memory.get("m", np.zeros_like(g))
+    memory["m"] = o.beta_2 * m + (1 - o.beta_2) * g
+    return theta - eta * (np.sign(o.beta_1 * m + (1 - o.beta_1) * g) + o.weight_decay * theta)
+
+
+DEFINITIONS = {SGD: sgd, Adam: adam, AdamW: adamw, RMSprop: rmsprop, Adagrad: adagrad, NAdam: nadam, Lion: lion}
+CASES = [
+    *(kind() for kind in OPTIMIZERS.values()),
+    SGD(0.9),
+    SGD(0.8, nesterov=True),
+    Adam(0.7, 0.9, 1e-3),
+    AdamW(0.7, 0.9, 1e-3, weight_decay=0.3),
+    RMSprop(0.5, 1e-2),
+    Adagrad(0.1),
+    NAdam(0.7, 0.9, 1e-3, momentum_decay=0.1),
+    Lion(0.7, 0.8, weight_decay=0.3),
+]
+by_case = pytest.mark.parametrize("optimizer", CASES, ids=str)
+
+
+@by_case
+@pytest.mark.python
+@pytest.mark.bounds
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_kernel_is_the_definition(optimizer, dtype):
+    """Five steps with gradients of many sizes."""
+    optimizer = copy.deepcopy(optimizer)
+    rng = np.random.default_rng(0)
+    theta, gradients = rng.normal(size=12).astype(dtype), (rng.normal(size=(5, 12)) * 10.0 ** np.arange(-6, 6))
+    expected, memory = theta.astype(np.float64), {}
+    optimizer.start(theta)
+    for t, g in enumerate(gradients.astype(dtype), start=1):
+        eta = 0.1 / t
+        update.serial(
+            optimizer.code, theta, g, optimizer.moments, optimizer.settings, optimizer.decoupled_decay, eta, t
+        )
+        expected = DEFINITIONS[type(optimizer)](expected, g.astype(np.float64), t, eta, memory, optimizer)
+    np.testing.assert_allclose(theta, expected, rtol=1e-4 if dtype == "float32" else 1e-12)
+
+
+@by_case
+@pytest.mark.python
+def test_an_engine_steps_by_the_definition(engine, optimizer):
+    """One step, then two more, each from the gradient at the parameters that the definition has reached."""
+    optimizer = copy.deepcopy(optimizer)
+    network, X, y, weight = problem((3, 4, 2), activation="tanh", n=4)
+    reference, memory = network.copy(), {}
+    order = np.arange(4)
+    for t, eta in enumerate((0.1, 0.05, 0.02), start=1):
+        ENGINES[engine].train_epoch(network, X, y, weight, order, 4, optimizer, np.array([eta]))
+        _, g = reference.gradient(X, y, sample_weight=weight, engine=engine)
+        reference.params[:] = DEFINITIONS[type(optimizer)](reference.params, g, t, eta, memory, optimizer)
+        assert_close(network.params, reference.params, ulps=1e5)
+    assert optimizer.t == 3
+
+
+@pytest.mark.parametrize("twin", [pytest.param("serial", marks=pytest.mark.bounds), "parallel"])
+def test_every_block_of_parameters_is_updated(twin):
+    size = 2 * BLOCK + 1
+    theta, optimizer = np.zeros(size), SGD()
+    optimizer.start(theta)
+    gradient = np.arange(1.0, size + 1)
+    getattr(update, twin)(optimizer.code, theta, gradient, optimizer.moments, optimizer.settings, 0.0, 1.0, 1)
+    np.testing.assert_array_equal(theta, -gradient)
+
+
+# --------------------------------------------------------------------------------------- PyTorch
+
+TORCH = {
+    "SGD": [SGD(), SGD(0.9), SGD(0.9, nesterov=True)],
+    "Adam": [Adam()],
+    "AdamW": [AdamW(weight_decay=0.1)],
+    "NAdam": [NAdam()],
+    "RMSprop": [RMSprop(rho=0.99)],
+    "Adagrad": [Adagrad()],
+}
+
+
+@pytest.fixture
+def torch():
+    """PyTorch, in float64 throughout: NAdam's running product would be float32."""
+    torch = pytest.importorskip("torch")
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(before)
+
+
+def torch_settings(o):
+    """The same settings by PyTorch's names."""
+    settings = {name: value for name, value in vars(o).items() if name in ("momentum", "nesterov", "weight_decay")}
+    if isinstance(o, Adam):
+        settings["betas"] = o.beta_1, o.beta_2
+    if isinstance(o, RMSprop):
+        settings["alpha"] = o.rho
+    if isinstance(o, NAdam):
+        settings["momentum_decay"] = o.momentum_decay
+    if not isinstance(o, SGD):
+        settings["eps"] = o.epsilon
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [(name, o) for name, optimizers in TORCH.items() for o in optimizers], ids=str
+)
+def test_twenty_steps_are_pytorchs(torch, engine, name, optimizer):
+    """4-8-3 with cross-entropy, PyTorch's own gradients, every parameter after every step."""
+    optimizer = copy.deepcopy(optimizer)
+    network, X, y, weight = problem((4, 8, 3), activation="tanh", output="softmax", n=16)
+    W_1, b_1, W_2, b_2 = theirs = [
+        torch.tensor(part.copy(), requires_grad=True)
+        for W, b in zip(network.weights, network.biases, strict=True)
+        for part in (W, b)
+    ]
+    inputs, labels, shares = (torch.tensor(part.copy()) for part in (X, y, weight / weight.sum()))
+    stepper = getattr(torch.optim, name)(theirs, lr=0.05, **torch_settings(optimizer))
+    for t in range(20):
+        ENGINES[engine].train_epoch(network, X, y, weight, np.arange(16), 16, optimizer, np.array([0.05]))
+        stepper.zero_grad()
+        z = torch.tanh(inputs @ W_1 + b_1) @ W_2 + b_2
+        (-(labels * torch.log_softmax(z, dim=1)).sum(dim=1) * shares).sum().backward()
+        stepper.step()
+        flat = torch.cat([part.detach().reshape(-1) for part in theirs]).numpy()
+        np.testing.assert_allclose(network.params, flat, rtol=1e-8, atol=1e-10, err_msg=f"step {t + 1}")
+
+
+# --------------------------------------------------------------------------------------- the objects
+
+
+def trained(engine, *fits):
+    """The parameters after some fits, each (optimizer, epochs), of the same network on the same data."""
+    network, X, y, _ = problem((3, 4, 2), n=12)
+    for optimizer, epochs in fits:
+        fit(network, X, y, optimizer=optimizer, epochs=epochs, batch_size=5, shuffle=False, engine=engine)
+    return network.params
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "sgd"])
+def test_an_object_keeps_its_moments_and_a_name_starts_afresh(engine, name):
+    kind = OPTIMIZERS[name]
+    kept = kind()
+    at_once = trained(engine, (kind(), 4))
+    in_two = trained(engine, (kept, 1), (kept, 3))
+    np.testing.assert_array_equal(in_two, at_once)
+    assert kept.t == 12
+    afresh = trained(engine, (name, 1), (name, 3))
+    np.testing.assert_array_equal(afresh, trained(engine, (kind(), 1), (kind(), 3)))
+    assert (afresh != at_once).any()
+
+
+def test_momentum_is_kept_too(engine):
+    kept = SGD(0.9)
+    np.testing.assert_array_equal(trained(engine, (kept, 1), (kept, 3)), trained(engine, (SGD(0.9), 4)))
+
+
+@pytest.mark.python
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_another_network_starts_an_object_afresh(name):
+    optimizer = OPTIMIZERS[name]()
+    for size, dtype in ((5, "float64"), (5, "float32"), (4, "float32")):
+        optimizer.start(np.zeros(size, dtype))
+        assert optimizer.moments.shape[1] == size
+        assert optimizer.moments.dtype == dtype
+        assert optimizer.t == 0
+        assert not optimizer.moments.any()
+        optimizer.moments += 1
+        optimizer.t = 3
+        optimizer.start(np.ones(size, dtype))
+        assert optimizer.t == 3
+        assert optimizer.moments.all()
+
+
+BAD = [
+    *(
+        (kind, name, value)
+        for kind in (Adam, AdamW, NAdam, Lion)
+        for name in ("beta_1", "beta_2")
+        for value in (1, -0.1)
+    ),
+    *((kind, "epsilon", -1e-8) for kind in (Adam, AdamW, NAdam, RMSprop, Adagrad)),
+    *((kind, "weight_decay", -0.1) for kind in (AdamW, Lion)),
+    (SGD, "momentum", 1),
+    (SGD, "momentum", -0.5),
+    (RMSprop, "rho", 1),
+    (NAdam, "momentum_decay", -1),
+    *((kind, name, value) for kind, name in ((SGD, "momentum"), (Adam, "epsilon")) for value in (np.nan, np.inf)),
+    (Adam, "beta_1", "0.9"),
+    (Adam, "epsilon", None),
+]
+
+
+@pytest.mark.python
+@pytest.mark.parametrize(("kind", "name", "value"), BAD)
+def test_bad_settings_are_refused(kind, name, value):
+    with pytest.raises((TypeError, ValueError), match=rf"{kind.__name__}\({name}\): expected .* got"):
+        kind(**{name: value})
+
+
+def test_a_setting_changed_between_fits_counts(engine):
+    optimizer = SGD()
+    optimizer.momentum = 0.9
+    np.testing.assert_array_equal(trained(engine, (optimizer, 2)), trained(engine, (SGD(0.9), 2)))
+    assert (trained(engine, (SGD(0.9), 2)) != trained(engine, (SGD(), 2))).any()

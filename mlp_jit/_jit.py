@@ -121,8 +121,22 @@ _layer: str | None = None  # the threading layer, once the first parallel call h
 _forked_from_omp = False  # GNU OpenMP kills a child that opens a region after its parent has
 
 
+_calls_changed = threading.Condition()
+_calls_under_way = 0  # a fork waits until there are none: TBB cannot be forked in the midst of a region
+
+
+def _before_fork() -> None:
+    _calls_changed.acquire()
+    _calls_changed.wait_for(lambda: _calls_under_way == 0)
+
+
+def _after_fork_in_parent() -> None:
+    _calls_changed.release()
+
+
 def _after_fork_in_child() -> None:
-    global _one_at_a_time, _layer_lock, _forked_from_omp
+    global _calls_changed, _one_at_a_time, _layer_lock, _forked_from_omp
+    _calls_changed = threading.Condition()
     _one_at_a_time, _layer_lock = threading.Lock(), threading.Lock()  # a thread left behind may hold them
     try:
         _forked_from_omp |= numba.threading_layer() == "omp"
@@ -131,7 +145,7 @@ def _after_fork_in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 
 
 def _load_tbb() -> None:
@@ -187,9 +201,15 @@ def call(function: Twins, *arguments: Any, n_threads: int | None, parallel: bool
 
 
 def _with_threads(count: int, function: Callable, arguments: tuple) -> Any:
+    global _calls_under_way
     before = numba.get_num_threads()  # Numba keeps this number per calling thread
-    numba.set_num_threads(count)
+    with _calls_changed:
+        _calls_under_way += 1
     try:
+        numba.set_num_threads(count)
         return function(*arguments)
     finally:
         numba.set_num_threads(before)
+        with _calls_changed:
+            _calls_under_way -= 1
+            _calls_changed.notify_all()

@@ -293,8 +293,7 @@ class _Epochs:
         """One epoch: its mean loss and its last learning rate."""
         n_steps = -(-order.size // self.batch_size)
         rates = self.learning_rate * self.schedule.factors(epoch + np.arange(n_steps) / n_steps)
-        total = samples = 0.0
-        step = 0
+        step, loss, sums = 0, 0.0, np.zeros(2)
         while step < n_steps:
             steps = min(self.steps_per_call, n_steps - step, max(1, self.data.rows_at_once // self.batch_size))
             part = order[step * self.batch_size : (step + steps) * self.batch_size]
@@ -302,15 +301,12 @@ class _Epochs:
             started = time.perf_counter()
             loss = self.engine.train_epoch(
                 self.network, X, y, sample_weight, part, self.batch_size, self.optimizer, rates[step : step + steps],
-                places=places, regularization=self.regularization, n_threads=self.n_threads,
+                places=places, sums=sums, regularization=self.regularization, n_threads=self.n_threads,
             )  # fmt: skip
             per_step = (time.perf_counter() - started) / steps
             self.steps_per_call = max(1, int(SECONDS_PER_CALL / per_step))
-            N = float(sample_weight[places].sum(dtype=np.float64))
-            total += N * loss
-            samples += N
             step += steps
-        return total / samples, float(rates[-1])
+        return loss, float(rates[-1])
 
 
 def _validation_set(network: Network, validation_data: Any) -> tuple | None:

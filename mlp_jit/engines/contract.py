@@ -40,6 +40,11 @@ class Regularization:
 NONE = Regularization()
 
 
+def mean_loss(sums: np.ndarray) -> float:
+    """Σ N L / Σ N over the batches so far, from the two sums; 0 where every sample weighed nothing."""
+    return float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
+
+
 @dataclass(frozen=True)
 class Trace:
     """Every number of one forward and backward pass over N samples, layer by layer.
@@ -98,11 +103,13 @@ class Engine(Protocol):
         rates: np.ndarray,
         *,
         places: np.ndarray | None = None,
+        sums: np.ndarray | None = None,
         regularization: Regularization = NONE,
         n_threads: int | None = None,
     ) -> float:
         """E1-E6 for each batch of `order`, with `rates[step]` as η; returns the mean loss over the samples.
 
         `order` (int64) names the samples by their row in the data set. Where X, y and sample_weight hold other rows
-        than the whole data set, `places` says at which of theirs each sample lies.
+        than the whole data set, `places` says at which of theirs each sample lies. `sums` (2,) holds Σ N L and Σ N of
+        the epoch's batches before these and goes on: where an epoch is cut into calls changes no bit of its loss.
         """

@@ -28,7 +28,7 @@ from ..activations import activate, scale_by_slope
 from ..dropout import drop, dropout_key
 from ..losses import output_delta
 from ..optimizers import update
-from .contract import NONE, Regularization, Trace
+from .contract import NONE, Regularization, Trace, mean_loss
 from .layout import (
     BIASES,
     N_OUT,
@@ -251,10 +251,9 @@ def batch_gradient(
 def train_steps(
     table, params, loss, parameters, X, y, sample_weight, order, places, batch_size, l2, l2_per_sample,
     dropout, seed, clip_value, clip_norm, code, moments, settings, weight_decay, rates, t,
-    z, a, h, delta, target, weight, transposed, gradient,
+    z, a, h, delta, target, weight, transposed, gradient, sums,
 ):  # fmt: skip
-    """E6: one step for each batch of `order`; returns the mean loss, each batch weighted by its N."""
-    total, samples = 0.0, 0.0
+    """E6: one step for each batch of `order`; sums (2,) goes on to gather Σ N L and Σ N over the batches."""
     for step in range(rates.size):
         start = step * batch_size
         stop = min(start + batch_size, order.size)
@@ -265,9 +264,8 @@ def train_steps(
         )  # fmt: skip
         clip(gradient, clip_value, clip_norm)
         update(code, params, gradient, moments, settings, weight_decay, rates[step], t + step + 1)
-        total += N * L
-        samples += N
-    return total / samples if samples > 0 else 0.0
+        sums[0] += N * L
+        sums[1] += N
 
 
 @twins
@@ -383,6 +381,7 @@ def train_epoch(
     rates: np.ndarray,
     *,
     places: np.ndarray | None = None,
+    sums: np.ndarray | None = None,
     regularization: Regularization = NONE,
     n_threads: int | None = None,
 ) -> float:
@@ -391,7 +390,8 @@ def train_epoch(
     a = _scratch(network, rows)
     h = _scratch(network, rows) if dropout.any() else a
     optimizer.start(network.params)
-    loss = call(
+    sums = np.zeros(2) if sums is None else sums
+    call(
         train_steps, network.table, network.params, network.loss_function.code, network.loss_parameters,
         X, y, sample_weight, order, order if places is None else places, batch_size,
         network.dtype.type(regularization.l2), regularization.l2_per_sample,
@@ -399,11 +399,11 @@ def train_epoch(
         optimizer.code, optimizer.moments, optimizer.settings, optimizer.decoupled_decay, rates, optimizer.t,
         _scratch(network, rows), a, h, _scratch(network, rows),
         np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), np.empty_like(network.params),
-        np.empty_like(network.params),
+        np.empty_like(network.params), sums,
         n_threads=n_threads, parallel=_is_parallel(network, min(batch_size, order.size)),
     )  # fmt: skip
     optimizer.t += rates.size
-    return float(loss)
+    return mean_loss(sums)
 
 
 def trace(network: "Network", X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Trace:

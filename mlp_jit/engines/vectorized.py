@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..optimizers import ADAGRAD_CODE, ADAM_CODE, ADAMW_CODE, LION_CODE, NADAM_CODE, RMSPROP_CODE, SGD_CODE
-from .contract import NONE, Regularization
+from .contract import NONE, Regularization, mean_loss
 from .layers import LAYERS, Dense, Dropout, Sequential, sigmoid, softplus
 from .layout import biases_view, weights_view
 
@@ -314,6 +314,7 @@ def train_epoch(
     rates: np.ndarray,
     *,
     places: np.ndarray | None = None,
+    sums: np.ndarray | None = None,
     regularization: Regularization = NONE,
     n_threads: int | None = None,
 ) -> float:
@@ -326,7 +327,7 @@ def train_epoch(
     step_of = STEPS[optimizer.code]
     unweighted = bool((sample_weight == 1).all())
     places = order if places is None else places
-    total = samples = 0.0
+    sums = np.zeros(2) if sums is None else sums
     for step, rate in enumerate(rates.tolist()):
         rows = places[step * batch_size : (step + 1) * batch_size]
         for layer in dropouts:
@@ -344,6 +345,5 @@ def train_epoch(
         if optimizer.decoupled_decay > 0:
             theta *= 1 - rate * optimizer.decoupled_decay
         step_of(theta, g, optimizer.moments, optimizer.settings, rate, optimizer.t, work)
-        total += N * loss
-        samples += N
-    return total / samples if samples > 0 else 0.0
+        sums += N * loss, N
+    return mean_loss(sums)

@@ -241,11 +241,11 @@ class _MLP(BaseEstimator):
 
     def _network(self, n_features: int, dtype: np.dtype, rng: np.random.RandomState) -> Network:
         hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes, dtype=object)).tolist()
-        activation = self.activation if isinstance(self.activation, str) else tuple(self.activation)
-        if isinstance(activation, str):
-            activation = NAMES.get(activation, activation)
+        activation: str | tuple[str, ...]
+        if isinstance(self.activation, str):
+            activation = NAMES.get(self.activation, self.activation)
         else:
-            activation = tuple(NAMES.get(name, name) for name in activation)
+            activation = tuple(NAMES.get(name, name) for name in self.activation)
         output, n_outputs = self._output()
         return Network(
             [n_features, *hidden, n_outputs],

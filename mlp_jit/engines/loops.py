@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 ROWS = 1024
-PARALLEL_WORK = 200_000  # multiply-adds a batch below which one thread is faster than two (tbb, two cores)
+PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used; an estimate, still to be measured
 
 
 # --------------------------------------------------------------------------------------- the equations

@@ -217,17 +217,26 @@ def exponential_slope(z, a):
 
 
 @kernel
-def softmax(z, a, n):
-    """E1: a_k = e^(z_k) / Σ_m e^(z_m) for the outputs of sample n, shifted by max z so that nothing overflows."""
-    top = z[n, 0]
-    for k in range(1, z.shape[1]):
-        top = max(top, z[n, k])
-    total = type(top)(0)
-    for k in range(z.shape[1]):
-        a[n, k] = exp(z[n, k] - top)
-        total += a[n, k]
-    for k in range(z.shape[1]):
-        a[n, k] /= total
+def softmax(z, a, top, total):
+    """E1: a_k = e^(z_k) / Σ_m e^(z_m) for every sample n, shifted by max z so that nothing overflows.
+
+    z and a (outputs, N) have a sample in each column; top and total (N,) are left with max_m z_m and
+    Σ_m e^(z_m − top). All but z are written.
+    """
+    outputs, N = z.shape
+    for n in range(N):
+        top[n] = z[0, n]
+        total[n] = 0
+    for k in range(1, outputs):
+        for n in range(N):
+            top[n] = max(top[n], z[k, n])
+    for k in range(outputs):
+        for n in range(N):
+            a[k, n] = exp(z[k, n] - top[n])
+            total[n] += a[k, n]
+    for k in range(outputs):
+        for n in range(N):
+            a[k, n] /= total[n]
 
 
 @dataclass(frozen=True)
@@ -292,7 +301,10 @@ OUTPUTS = {
 
 @kernel
 def activate(phi, z, a, n):
-    """E1: a_j = φ(z_j) for every unit j of sample n; z and a (N, units), row n of a is written."""
+    """E1: a_j = φ(z_j) for every unit j of sample n; z and a (N, units), row n of a is written.
+
+    Not for softmax, whose outputs depend on each other.
+    """
     units = z.shape[1]
     if phi == IDENTITY:
         for j in range(units):
@@ -339,8 +351,6 @@ def activate(phi, z, a, n):
     elif phi == EXP:
         for j in range(units):
             a[n, j] = exponential(z[n, j])
-    elif phi == SOFTMAX:
-        softmax(z, a, n)
 
 
 @kernel

@@ -35,18 +35,21 @@ def dropout_key(seed, step, layer):
 
 
 @kernel
-def drop(p, key, row, a, h, n):
-    """E1: inverted dropout: h_j = 0 with probability p, else a_j / (1 − p), for every unit j of sample n.
+def drop(p, key, ids, a, h):
+    """E1: inverted dropout: h_j = 0 with probability p, else a_j / (1 − p), for every unit j of every sample n.
 
-    `row` is the sample's place in the data set. E3 calls it with δ for both a and h: the same units, the same scale.
+    a and h (units, N) have a sample in each column, ids (N,) are its rows in the data set; h is written. E3 calls it
+    with δ for both a and h: the same units, the same scale.
     """
-    number = type(a[n, 0])
+    number = type(a[0, 0])
     scale = number(1 / (1 - p))
     bound = np.uint64(p * 4294967296.0)
-    sample = mix(key ^ (np.uint64(row) & _MASK))
-    for j in range(a.shape[1]):
-        kept = mix((sample + np.uint64(j) * _GOLDEN) & _MASK) >= bound
-        h[n, j] = a[n, j] * scale if kept else number(0)
+    for j in range(a.shape[0]):
+        unit = np.uint64(j) * _GOLDEN
+        for n in range(a.shape[1]):
+            sample = mix(key ^ (np.uint64(ids[n]) & _MASK))
+            kept = mix((sample + unit) & _MASK) >= bound
+            h[j, n] = a[j, n] * scale if kept else number(0)
 
 
 def dropout_mask(p: float, key: int, rows: np.ndarray, n_units: int, dtype: np.dtype) -> np.ndarray:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._jit import kernel
-from ._math import exp, softplus
+from ._math import log1p, softplus
 from .activations import EXP, SIGMOID, exponential_slope, sigmoid_slope
 
 (
@@ -106,77 +106,78 @@ DEFAULT_LOSS = {
 
 
 @kernel
-def output_delta(loss, phi, parameters, z, a, y, delta, n):
-    """E2: δ_k = ∂ℓ/∂z_k for every output k of sample n; returns ℓ. Row n of delta is written.
+def output_delta(loss, phi, parameters, z, a, y, weight, top, total, delta, ell):
+    """E2: δ_k = ∂ℓ/∂z_k for every output k and sample n, times weight_n; ℓ of every sample. Writes delta, ell and total.
 
-    z, a, y and delta are (N, outputs), parameters (outputs,).
+    z, a, y and delta (outputs, N) have a sample in each column, parameters (outputs,), weight and ell (N,); top and
+    total (N,) are what `softmax` left.
     """
-    outputs = z.shape[1]
-    number = type(z[n, 0])
-    ell = number(0)
-    if loss >= POISSON:
-        for k in range(outputs):
-            delta[n, k] = a[n, k] - y[n, k]
+    number = type(z[0, 0])
+    outputs, N = z.shape
+    for n in range(N):
+        ell[n] = 0
+    if loss == CROSS_ENTROPY:
+        cross_entropy(z, y, top, total, ell)
+    for k in range(outputs):
+        if loss >= POISSON:
+            for n in range(N):
+                delta[k, n] = a[k, n] - y[k, n]
         if loss == POISSON:
-            for k in range(outputs):
-                ell += a[n, k] - y[n, k] * z[n, k]
+            for n in range(N):
+                ell[n] += a[k, n] - y[k, n] * z[k, n]
         elif loss == BINARY_CROSS_ENTROPY:
-            for k in range(outputs):
-                ell += softplus(z[n, k]) - y[n, k] * z[n, k]
+            for n in range(N):
+                ell[n] += softplus(z[k, n]) - y[k, n] * z[k, n]
         elif loss == PERCEPTRON:
-            for k in range(outputs):
-                ell += max(number(0), (number(1) - number(2) * y[n, k]) * z[n, k])
-        else:
-            ell = cross_entropy(z, y, n)
-        return ell
-
-    if loss == SQUARED_ERROR:
-        for k in range(outputs):
-            r = a[n, k] - y[n, k]
-            ell += r * r
-            delta[n, k] = number(2) * r
-    elif loss == HALF_SQUARED_ERROR:
-        for k in range(outputs):
-            r = a[n, k] - y[n, k]
-            ell += number(0.5) * r * r
-            delta[n, k] = r
-    elif loss == ABSOLUTE_ERROR:
-        for k in range(outputs):
-            r = a[n, k] - y[n, k]
-            ell += abs(r)
-            delta[n, k] = np.sign(r)
-    elif loss == HUBER:
-        for k in range(outputs):
-            r = a[n, k] - y[n, k]
-            near = min(max(r, -parameters[k]), parameters[k])
-            ell += near * (r - number(0.5) * near)
-            delta[n, k] = near
-    elif loss == QUANTILE:
-        for k in range(outputs):
-            r = a[n, k] - y[n, k]
-            above = parameters[k] - number(1)  # the slope of ℓ in −r where ŷ > y
-            ell -= r * above if r > number(0) else r * parameters[k]
-            delta[n, k] = -above if r > number(0) else (-parameters[k] if r < number(0) else number(0))
-    if phi == SIGMOID:
-        for k in range(outputs):
-            delta[n, k] *= sigmoid_slope(z[n, k], a[n, k])
-    elif phi == EXP:
-        for k in range(outputs):
-            delta[n, k] *= exponential_slope(z[n, k], a[n, k])
-    return ell
+            for n in range(N):
+                ell[n] += max(number(0), (number(1) - number(2) * y[k, n]) * z[k, n])
+        elif loss == SQUARED_ERROR:
+            for n in range(N):
+                r = a[k, n] - y[k, n]
+                ell[n] += r * r
+                delta[k, n] = number(2) * r
+        elif loss == HALF_SQUARED_ERROR:
+            for n in range(N):
+                r = a[k, n] - y[k, n]
+                ell[n] += number(0.5) * r * r
+                delta[k, n] = r
+        elif loss == ABSOLUTE_ERROR:
+            for n in range(N):
+                r = a[k, n] - y[k, n]
+                ell[n] += abs(r)
+                delta[k, n] = np.sign(r)
+        elif loss == HUBER:
+            bound = parameters[k]
+            for n in range(N):
+                r = a[k, n] - y[k, n]
+                near = min(max(r, -bound), bound)
+                ell[n] += near * (r - number(0.5) * near)
+                delta[k, n] = near
+        elif loss == QUANTILE:
+            below, above = parameters[k], number(1) - parameters[k]  # −∂ℓ/∂ŷ where ŷ < y, ∂ℓ/∂ŷ where ŷ > y
+            for n in range(N):
+                r = a[k, n] - y[k, n]
+                ell[n] += r * above if r > number(0) else -r * below
+                delta[k, n] = above if r > number(0) else (-below if r < number(0) else number(0))
+        if phi == SIGMOID and loss < POISSON:
+            for n in range(N):
+                delta[k, n] *= sigmoid_slope(z[k, n], a[k, n])
+        elif phi == EXP and loss < POISSON:
+            for n in range(N):
+                delta[k, n] *= exponential_slope(z[k, n], a[k, n])
+        for n in range(N):
+            delta[k, n] *= weight[n]
 
 
 @kernel
-def cross_entropy(z, y, n):
-    """E2: ℓ = Σ_k y_k (log Σ_m e^(z_m) − z_k) of sample n, shifted by max z so that nothing overflows."""
-    top = z[n, 0]
-    for k in range(1, z.shape[1]):
-        top = max(top, z[n, k])
-    total = type(top)(0)
-    for k in range(z.shape[1]):
-        total += exp(z[n, k] - top)
-    logarithm = np.log(total)
-    ell = type(top)(0)
-    for k in range(z.shape[1]):
-        ell += y[n, k] * (logarithm - (z[n, k] - top))
-    return ell
+def cross_entropy(z, y, top, total, ell):
+    """E2: ℓ = Σ_k y_k (log Σ_m e^(z_m) − z_k) of every sample n, from the shift and the sum that `softmax` left.
+
+    z and y (outputs, N); ell (N,) is written, total (N,) becomes its logarithm.
+    """
+    outputs, N = z.shape
+    for n in range(N):
+        total[n] = log1p(total[n] - type(total[n])(1))
+    for k in range(outputs):
+        for n in range(N):
+            ell[n] += y[k, n] * (total[n] - (z[k, n] - top[n]))

@@ -1,8 +1,8 @@
 """E6, θ ← θ − η · step(∂L/∂θ), for seven optimizers, and the objects that remember their moments.
 
-Each kernel reads as its definition: g is ∂L/∂θ_p, t the number of the step (from 1), and every other letter is a
-row of `moments`. They walk the flat parameter vector between two places, so that each thread owns a stretch of it.
-Numbers that change only with t are worked out in float64 and then take the parameters' dtype.
+Each kernel reads as its definition, for a stretch of the flat parameter vector: g is ∂L/∂θ, m and v are the same stretch
+of the moments. The numbers that change only with t, the number of the step (from 1), come in `c`: `coefficients` works
+them out once a step, in float64.
 
 All of E6 with momentum is written with the velocity v ← μ v − η g, as scikit-learn and Keras have it; PyTorch keeps η
 out of v, which is the same while η stays constant.
@@ -20,145 +20,151 @@ from .validation import number
 SGD_CODE, ADAM_CODE, ADAMW_CODE, RMSPROP_CODE, ADAGRAD_CODE, NADAM_CODE, LION_CODE = range(7)
 BLOCK = 4096  # parameters that one thread updates in one go; fixed, so that every block is compiled code's same path
 
+# What `coefficients` writes where: 1 − ηλ, η (with Adam's bias correction), β₁ or μ, 1 − β₁, β₂ or ρ, 1 − β₂,
+# 1/√(1 − β₂ᵗ), ε, whether Nesterov, and NAdam's second η.
+KEEP, ETA, BETA_1, REST_1, BETA_2, REST_2, ROOT, EPSILON, NESTEROV, ETA_G = range(10)
+COEFFICIENTS = 10
+
 
 @kernel
-def sgd(theta, grad, moments, settings, rate, t, start, stop):
-    """E6: θ ← θ + v with v ← μ v − η g; Nesterov: θ ← θ + μ v − η g. Owns θ and v of [start, stop)."""
-    number = type(theta[0])
-    mu, nesterov = number(settings[0]), settings[1] > 0
-    eta = number(rate)
-    if mu == number(0):
-        for p in range(start, stop):
-            theta[p] -= eta * grad[p]
-    elif nesterov:
-        for p in range(start, stop):
-            v = mu * moments[0, p] - eta * grad[p]
-            moments[0, p] = v
-            theta[p] += mu * v - eta * grad[p]
+def sgd(theta, g, c):
+    """E6: θ ← θ − η g. Owns θ."""
+    eta = c[ETA]
+    for p in range(theta.size):
+        theta[p] -= eta * g[p]
+
+
+@kernel
+def momentum(theta, g, v, c):
+    """E6: v ← μ v − η g, θ ← θ + v; Nesterov: θ ← θ + μ v − η g. Owns θ and v."""
+    eta, mu = c[ETA], c[BETA_1]
+    if c[NESTEROV] > 0:
+        for p in range(theta.size):
+            v[p] = mu * v[p] - eta * g[p]
+            theta[p] += mu * v[p] - eta * g[p]
     else:
-        for p in range(start, stop):
-            v = mu * moments[0, p] - eta * grad[p]
-            moments[0, p] = v
-            theta[p] += v
+        for p in range(theta.size):
+            v[p] = mu * v[p] - eta * g[p]
+            theta[p] += v[p]
 
 
 @kernel
-def adam(theta, grad, moments, settings, rate, t, start, stop):
+def adam(theta, g, m, v, c):
     """E6: m ← β₁ m + (1 − β₁) g, v ← β₂ v + (1 − β₂) g², θ ← θ − η m̂ / (√v̂ + ε), m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ).
 
-    Owns θ, m and v of [start, stop). Kingma & Ba 2015, algorithm 1.
+    Owns θ, m and v. Kingma & Ba 2015, algorithm 1; with 1 − ηλ before θ: AdamW, Loshchilov & Hutter 2019.
     """
-    number = type(theta[0])
-    beta_1, beta_2, epsilon = number(settings[0]), number(settings[1]), number(settings[2])
-    eta = number(rate / (1 - settings[0] ** t))
-    root = number(1 / np.sqrt(1 - settings[1] ** t))
-    for p in range(start, stop):
-        g = grad[p]
-        m = beta_1 * moments[0, p] + (number(1) - beta_1) * g
-        v = beta_2 * moments[1, p] + (number(1) - beta_2) * g * g
-        moments[0, p] = m
-        moments[1, p] = v
-        theta[p] -= eta * m / (np.sqrt(v) * root + epsilon)
+    keep, eta, beta_1, rest_1 = c[KEEP], c[ETA], c[BETA_1], c[REST_1]
+    beta_2, rest_2, root, epsilon = c[BETA_2], c[REST_2], c[ROOT], c[EPSILON]
+    for p in range(theta.size):
+        m[p] = beta_1 * m[p] + rest_1 * g[p]
+        v[p] = beta_2 * v[p] + rest_2 * g[p] * g[p]
+        theta[p] = keep * theta[p] - eta * m[p] / (np.sqrt(v[p]) * root + epsilon)
 
 
 @kernel
-def decay(theta, factor, start, stop):
-    """E6: θ ← (1 − η λ) θ: decoupled weight decay (Loshchilov & Hutter 2019). Owns θ of [start, stop)."""
-    keep = type(theta[0])(1 - factor)
-    for p in range(start, stop):
-        theta[p] *= keep
+def rmsprop(theta, g, v, c):
+    """E6: v ← ρ v + (1 − ρ) g², θ ← θ − η g / (√v + ε). Owns θ and v. Tieleman & Hinton 2012."""
+    eta, rho, rest, epsilon = c[ETA], c[BETA_2], c[REST_2], c[EPSILON]
+    for p in range(theta.size):
+        v[p] = rho * v[p] + rest * g[p] * g[p]
+        theta[p] -= eta * g[p] / (np.sqrt(v[p]) + epsilon)
 
 
 @kernel
-def rmsprop(theta, grad, moments, settings, rate, t, start, stop):
-    """E6: v ← ρ v + (1 − ρ) g², θ ← θ − η g / (√v + ε). Owns θ and v of [start, stop). Tieleman & Hinton 2012."""
-    number = type(theta[0])
-    rho, epsilon, eta = number(settings[0]), number(settings[1]), number(rate)
-    for p in range(start, stop):
-        g = grad[p]
-        v = rho * moments[0, p] + (number(1) - rho) * g * g
-        moments[0, p] = v
-        theta[p] -= eta * g / (np.sqrt(v) + epsilon)
+def adagrad(theta, g, v, c):
+    """E6: v ← v + g², θ ← θ − η g / (√v + ε). Owns θ and v. Duchi et al. 2011."""
+    eta, epsilon = c[ETA], c[EPSILON]
+    for p in range(theta.size):
+        v[p] += g[p] * g[p]
+        theta[p] -= eta * g[p] / (np.sqrt(v[p]) + epsilon)
 
 
 @kernel
-def adagrad(theta, grad, moments, settings, rate, t, start, stop):
-    """E6: v ← v + g², θ ← θ − η g / (√v + ε). Owns θ and v of [start, stop). Duchi et al. 2011."""
-    number = type(theta[0])
-    epsilon, eta = number(settings[0]), number(rate)
-    for p in range(start, stop):
-        g = grad[p]
-        v = moments[0, p] + g * g
-        moments[0, p] = v
-        theta[p] -= eta * g / (np.sqrt(v) + epsilon)
-
-
-@kernel
-def nadam(theta, grad, moments, settings, rate, t, start, stop):
+def nadam(theta, g, m, v, c):
     """E6: Adam with Nesterov's momentum: θ ← θ − η (μₜ₊₁ m/(1 − Π μ₁..ₜ₊₁) + (1 − μₜ) g/(1 − Π μ₁..ₜ)) / (√v̂ + ε).
 
-    m and v as in Adam, μₜ = β₁ (1 − ½ 0.96^(ψ t)). settings[4] is Π μ₁..ₜ. Owns θ, m and v of [start, stop). Dozat
-    2016.
+    m and v as in Adam, μₜ = β₁ (1 − ½ 0.96^(ψ t)). Owns θ, m and v. Dozat 2016.
     """
-    number = type(theta[0])
-    beta_1, beta_2, epsilon = number(settings[0]), number(settings[1]), number(settings[2])
-    now = settings[0] * (1 - 0.5 * 0.96 ** (t * settings[3]))
-    after = settings[0] * (1 - 0.5 * 0.96 ** ((t + 1) * settings[3]))
-    eta_g = number(rate * (1 - now) / (1 - settings[4]))
-    eta_m = number(rate * after / (1 - settings[4] * after))
-    root = number(1 / np.sqrt(1 - settings[1] ** t))
-    for p in range(start, stop):
-        g = grad[p]
-        m = beta_1 * moments[0, p] + (number(1) - beta_1) * g
-        v = beta_2 * moments[1, p] + (number(1) - beta_2) * g * g
-        moments[0, p] = m
-        moments[1, p] = v
-        theta[p] -= (eta_g * g + eta_m * m) / (np.sqrt(v) * root + epsilon)
+    eta_m, eta_g, beta_1, rest_1 = c[ETA], c[ETA_G], c[BETA_1], c[REST_1]
+    beta_2, rest_2, root, epsilon = c[BETA_2], c[REST_2], c[ROOT], c[EPSILON]
+    for p in range(theta.size):
+        m[p] = beta_1 * m[p] + rest_1 * g[p]
+        v[p] = beta_2 * v[p] + rest_2 * g[p] * g[p]
+        theta[p] -= (eta_g * g[p] + eta_m * m[p]) / (np.sqrt(v[p]) * root + epsilon)
 
 
 @kernel
-def lion(theta, grad, moments, settings, rate, t, start, stop):
-    """E6: θ ← θ − η sign(β₁ m + (1 − β₁) g), m ← β₂ m + (1 − β₂) g. Owns θ and m of [start, stop). Chen et al. 2023."""
-    number = type(theta[0])
-    beta_1, beta_2, eta = number(settings[0]), number(settings[1]), number(rate)
-    for p in range(start, stop):
-        g = grad[p]
-        m = moments[0, p]
-        theta[p] -= eta * np.sign(beta_1 * m + (number(1) - beta_1) * g)
-        moments[0, p] = beta_2 * m + (number(1) - beta_2) * g
+def lion(theta, g, m, c):
+    """E6: θ ← θ − η sign(β₁ m + (1 − β₁) g), m ← β₂ m + (1 − β₂) g. Owns θ and m. Chen et al. 2023."""
+    keep, eta = c[KEEP], c[ETA]
+    beta_1, rest_1, beta_2, rest_2 = c[BETA_1], c[REST_1], c[BETA_2], c[REST_2]
+    for p in range(theta.size):
+        theta[p] = keep * theta[p] - eta * np.sign(beta_1 * m[p] + rest_1 * g[p])
+        m[p] = beta_2 * m[p] + rest_2 * g[p]
 
 
 @kernel
-def update_stretch(code, theta, grad, moments, settings, weight_decay, rate, t, start, stop):
-    """E6: one step of the optimizer `code` on the parameters [start, stop), which the caller owns."""
-    if weight_decay > 0:
-        decay(theta, rate * weight_decay, start, stop)
+def coefficients(code, settings, weight_decay, rate, t, c):
+    """E6: the numbers of step t that all parameters share, for the optimizer `code`. Writes c (COEFFICIENTS,).
+
+    settings (5,) float64; settings[4] is NAdam's running product Π μ₁..ₜ.
+    """
+    c[KEEP], c[ETA] = 1 - rate * weight_decay, rate
     if code == SGD_CODE:
-        sgd(theta, grad, moments, settings, rate, t, start, stop)
-    elif code in (ADAM_CODE, ADAMW_CODE):
-        adam(theta, grad, moments, settings, rate, t, start, stop)
+        c[BETA_1], c[NESTEROV] = settings[0], settings[1]
     elif code == RMSPROP_CODE:
-        rmsprop(theta, grad, moments, settings, rate, t, start, stop)
+        c[BETA_2], c[REST_2], c[EPSILON] = settings[0], 1 - settings[0], settings[1]
     elif code == ADAGRAD_CODE:
-        adagrad(theta, grad, moments, settings, rate, t, start, stop)
+        c[EPSILON] = settings[0]
+    else:
+        c[BETA_1], c[REST_1] = settings[0], 1 - settings[0]
+        c[BETA_2], c[REST_2] = settings[1], 1 - settings[1]
+    if code in (ADAM_CODE, ADAMW_CODE, NADAM_CODE):
+        c[ROOT], c[EPSILON] = 1 / np.sqrt(1 - settings[1] ** t), settings[2]
+        c[ETA] = rate / (1 - settings[0] ** t)
+    if code == NADAM_CODE:
+        now = settings[0] * (1 - 0.5 * 0.96 ** (t * settings[3]))
+        after = settings[0] * (1 - 0.5 * 0.96 ** ((t + 1) * settings[3]))
+        settings[4] *= now
+        c[ETA] = rate * after / (1 - settings[4] * after)
+        c[ETA_G] = rate * (1 - now) / (1 - settings[4])
+
+
+@kernel
+def update_stretch(code, theta, g, m, v, c):
+    """E6: one step of the optimizer `code` on a stretch of parameters, all (size,), which the caller owns.
+
+    m and v are the first and the last row of the moments there: the same where the optimizer keeps one.
+    """
+    if code == SGD_CODE:
+        if c[BETA_1] == 0:
+            sgd(theta, g, c)
+        else:
+            momentum(theta, g, v, c)
+    elif code in (ADAM_CODE, ADAMW_CODE):
+        adam(theta, g, m, v, c)
+    elif code == RMSPROP_CODE:
+        rmsprop(theta, g, v, c)
+    elif code == ADAGRAD_CODE:
+        adagrad(theta, g, v, c)
     elif code == NADAM_CODE:
-        nadam(theta, grad, moments, settings, rate, t, start, stop)
+        nadam(theta, g, m, v, c)
     elif code == LION_CODE:
-        lion(theta, grad, moments, settings, rate, t, start, stop)
+        lion(theta, g, m, c)
 
 
 @twins
-def update(code, theta, grad, moments, settings, weight_decay, rate, t):
+def update(code, theta, g, moments, c):
     """E6: one step of the optimizer `code` on every parameter; a thread owns whole blocks of θ and its moments.
 
-    theta and grad (P,), moments (rows, P), settings (5,) float64.
+    theta and g (P,), moments (rows, P), c as `coefficients` leaves it.
     """
-    if code == NADAM_CODE:
-        settings[4] *= settings[0] * (1 - 0.5 * 0.96 ** (t * settings[3]))
     for block in prange((theta.size + BLOCK - 1) // BLOCK):
         start = block * BLOCK
         stop = min(start + BLOCK, theta.size)
-        update_stretch(code, theta, grad, moments, settings, weight_decay, rate, t, start, stop)
+        m, v = moments[0, start:stop], moments[moments.shape[0] - 1, start:stop]
+        update_stretch(code, theta[start:stop], g[start:stop], m, v, c)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from problems import assert_close, problem
 
 from mlp_jit import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop, fit
 from mlp_jit.engines import ENGINES
-from mlp_jit.optimizers import BLOCK, OPTIMIZERS, update
+from mlp_jit.optimizers import BLOCK, COEFFICIENTS, OPTIMIZERS, coefficients, update
 
 # --------------------------------------------------------------------------------------- the definitions
 # Each takes θ, g, the step's number t from 1, η and a dictionary of what it remembers, and returns the new θ.
@@ -76,6 +76,13 @@ CASES = [
 by_case = pytest.mark.parametrize("optimizer", CASES, ids=str)
 
 
+def step(update, optimizer, theta, g, eta, t):
+    """Step t of the optimizer, by the kernels that the engines call."""
+    c = np.zeros(COEFFICIENTS, theta.dtype)
+    coefficients(optimizer.code, optimizer.settings, optimizer.decoupled_decay, eta, t, c)
+    update(optimizer.code, theta, g, optimizer.moments, c)
+
+
 @by_case
 @pytest.mark.python
 @pytest.mark.bounds
@@ -89,9 +96,7 @@ def test_the_kernel_is_the_definition(optimizer, dtype):
     optimizer.start(theta)
     for t, g in enumerate(gradients.astype(dtype), start=1):
         eta = 0.1 / t
-        update.serial(
-            optimizer.code, theta, g, optimizer.moments, optimizer.settings, optimizer.decoupled_decay, eta, t
-        )
+        step(update.serial, optimizer, theta, g, eta, t)
         expected = DEFINITIONS[type(optimizer)](expected, g.astype(np.float64), t, eta, memory, optimizer)
     np.testing.assert_allclose(theta, expected, rtol=1e-4 if dtype == "float32" else 1e-12)
 
@@ -118,7 +123,7 @@ def test_every_block_of_parameters_is_updated(twin):
     theta, optimizer = np.zeros(size), SGD()
     optimizer.start(theta)
     gradient = np.arange(1.0, size + 1)
-    getattr(update, twin)(optimizer.code, theta, gradient, optimizer.moments, optimizer.settings, 0.0, 1.0, 1)
+    step(getattr(update, twin), optimizer, theta, gradient, 1.0, 1)
     np.testing.assert_array_equal(theta, -gradient)
 
 

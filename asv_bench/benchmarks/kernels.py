@@ -6,7 +6,7 @@ import numpy as np
 
 from mlp_jit.activations import RELU
 from mlp_jit.engines import loops
-from mlp_jit.optimizers import Adam, update
+from mlp_jit.optimizers import COEFFICIENTS, Adam, coefficients, update
 
 from .common import DTYPES, one_thread, ratio
 
@@ -35,6 +35,7 @@ class Layer:
         theta_numpy, m, v = theta.copy(), np.zeros_like(theta), np.zeros_like(theta)
         adam = Adam()
         adam.start(theta)
+        c = np.zeros(COEFFICIENTS, dtype)
 
         def forward() -> np.ndarray:
             loops.forward_layer.serial(W, b, RELU, a, z, a_out)
@@ -55,7 +56,8 @@ class Layer:
             return grad_b
 
         def adam_step() -> np.ndarray:
-            update.serial(adam.code, theta, g, adam.moments, adam.settings, 0.0, 1e-3, 1)
+            coefficients(adam.code, adam.settings, 0.0, 1e-3, 1, c)
+            update.serial(adam.code, theta, g, adam.moments, c)
             return theta
 
         def numpy_adam_step() -> np.ndarray:

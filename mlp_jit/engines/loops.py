@@ -24,10 +24,10 @@ import numpy as np
 from numba import prange
 
 from .._jit import call, kernel, twins
-from ..activations import activate, scale_by_slope
+from ..activations import SOFTMAX, activate, scale_by_slope, softmax
 from ..dropout import drop, dropout_key
 from ..losses import output_delta
-from ..optimizers import update
+from ..optimizers import COEFFICIENTS, coefficients, update
 from .contract import NONE, Regularization, Trace, mean_loss
 from .layout import (
     BIASES,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 ROWS = 1024
+WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
 PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used; an estimate, still to be measured
 
 
@@ -71,13 +72,16 @@ def forward_layer(W, b, phi, a, z, a_out):
 
 
 @kernel
-def output_deltas(loss, phi, parameters, z, a, y, weight, delta):
-    """E2: δ_k = ∂ℓ/∂z_k for every sample n, times its weight; returns Σ_n weight_n ℓ_n. One thread writes delta."""
+def output_deltas(loss, phi, parameters, z, a, y, samples, delta):
+    """E2: δ_k = ∂ℓ/∂z_k for every sample n, times its weight; returns Σ_n weight_n ℓ_n. One thread writes delta.
+
+    z, a, y and delta (N, outputs), samples (4, N).
+    """
+    weight, ell = samples[WEIGHT], samples[ELL]
+    output_delta(loss, phi, parameters, z.T, a.T, y.T, weight, samples[TOP], samples[TOTAL], delta.T, ell)
     total = 0.0
     for n in range(z.shape[0]):
-        total += weight[n] * output_delta(loss, phi, parameters, z, a, y, delta, n)
-        for k in range(z.shape[1]):
-            delta[n, k] *= weight[n]
+        total += weight[n] * ell[n]
     return total
 
 
@@ -88,7 +92,7 @@ def drop_layer(p, key, ids, a, h):
     a and h (N, units), and may be one array; ids (N,) are the samples' rows in the data set.
     """
     for n in prange(a.shape[0]):
-        drop(p, key, ids[n], a, h, n)
+        drop(p, key, ids[n : n + 1], a[n : n + 1].T, h[n : n + 1].T)
 
 
 @twins
@@ -174,21 +178,23 @@ def clip(gradient, clip_value, clip_norm):
 
 
 @twins
-def forward_pass(table, params, dropout, seed, t, ids, z, a, h, rows):
+def forward_pass(table, params, dropout, seed, t, ids, z, a, h, samples, rows):
     """E1: every layer in turn, for the `rows` samples whose inputs are layer 0 of h."""
     last = table.shape[0] - 1
     drops = dropout.sum() > 0
     for l in range(1, last + 1):
         W, b = weights_of(table, params, l), biases_of(table, params, l)
-        a_l = layer_of(table, a, l, rows)
-        forward_layer(W, b, table[l, PHI], layer_of(table, h, l - 1, rows), layer_of(table, z, l, rows), a_l)
+        z_l, a_l = layer_of(table, z, l, rows), layer_of(table, a, l, rows)
+        forward_layer(W, b, table[l, PHI], layer_of(table, h, l - 1, rows), z_l, a_l)
+        if table[l, PHI] == SOFTMAX:
+            softmax(z_l.T, a_l.T, samples[TOP], samples[TOTAL])
         if drops and l < last:  # also where this layer's p is 0: the next one reads h
             drop_layer(dropout[l], dropout_key(seed, t, l), ids, a_l, layer_of(table, h, l, rows))
 
 
 @twins
 def backward_pass(
-    table, transposed, loss, parameters, dropout, seed, t, ids, y, weight, N, z, a, h, delta, gradient, rows
+    table, transposed, loss, parameters, dropout, seed, t, ids, y, samples, N, z, a, h, delta, gradient, rows
 ):  # fmt: skip
     """E2: the output's δ, then E3, E4 and E5 from the last layer to the first; returns Σ_n weight_n ℓ_n."""
     last = table.shape[0] - 1
@@ -197,7 +203,7 @@ def backward_pass(
         layer_of(table, a, last, rows),
         layer_of(table, delta, last, rows),
     )
-    total = output_deltas(loss, table[last, PHI], parameters, z_l, a_l, y, weight, delta_l)
+    total = output_deltas(loss, table[last, PHI], parameters, z_l, a_l, y, samples, delta_l)
     for l in range(last, 0, -1):
         delta_l = layer_of(table, delta, l, rows)
         weight_gradient(layer_of(table, h, l - 1, rows), delta_l, N, weights_of(table, gradient, l))
@@ -214,7 +220,7 @@ def backward_pass(
 @twins
 def batch_gradient(
     table, params, loss, parameters, X, y, sample_weight, order, places, l2, l2_per_sample, dropout, seed, t,
-    z, a, h, delta, target, weight, transposed, gradient,
+    z, a, h, delta, target, samples, transposed, gradient,
 ):  # fmt: skip
     """E4: loss and gradient of one batch, the samples order[0], order[1], …, in chunks that fit the scratch.
 
@@ -229,7 +235,7 @@ def batch_gradient(
     penalty = start_gradient(table, params, l2, gradient)
     for l in range(2, table.shape[0]):
         transpose(weights_of(table, params, l), transposed_of(table, transposed, l))
-    chunk = weight.size
+    chunk = samples.shape[1]
     total = 0.0
     for start in range(0, places.size, chunk):
         rows = min(chunk, places.size - start)
@@ -238,10 +244,10 @@ def batch_gradient(
         gather(X, here, layer_of(table, h, 0, rows))
         gather(y, here, target[:rows])
         for n in range(rows):
-            weight[n] = sample_weight[here[n]]
-        forward_pass(table, params, dropout, seed, t, ids, z, a, h, rows)
+            samples[WEIGHT, n] = sample_weight[here[n]]
+        forward_pass(table, params, dropout, seed, t, ids, z, a, h, samples[:, :rows], rows)
         total += backward_pass(
-            table, transposed, loss, parameters, dropout, seed, t, ids, target[:rows], weight[:rows], divisor,
+            table, transposed, loss, parameters, dropout, seed, t, ids, target[:rows], samples[:, :rows], divisor,
             z, a, h, delta, gradient, rows,
         )  # fmt: skip
     return total / divisor + penalty, N
@@ -251,7 +257,7 @@ def batch_gradient(
 def train_steps(
     table, params, loss, parameters, X, y, sample_weight, order, places, batch_size, l2, l2_per_sample,
     dropout, seed, clip_value, clip_norm, code, moments, settings, weight_decay, rates, t,
-    z, a, h, delta, target, weight, transposed, gradient, sums,
+    z, a, h, delta, target, samples, transposed, gradient, c, sums,
 ):  # fmt: skip
     """E6: one step for each batch of `order`; sums (2,) goes on to gather Σ N L and Σ N over the batches."""
     for step in range(rates.size):
@@ -259,24 +265,25 @@ def train_steps(
         stop = min(start + batch_size, order.size)
         L, N = batch_gradient(
             table, params, loss, parameters, X, y, sample_weight, order[start:stop], places[start:stop],
-            l2, l2_per_sample, dropout, seed, t + step + 1, z, a, h, delta, target, weight,
+            l2, l2_per_sample, dropout, seed, t + step + 1, z, a, h, delta, target, samples,
             transposed, gradient,
         )  # fmt: skip
         clip(gradient, clip_value, clip_norm)
-        update(code, params, gradient, moments, settings, weight_decay, rates[step], t + step + 1)
+        coefficients(code, settings, weight_decay, rates[step], t + step + 1, c)
+        update(code, params, gradient, moments, c)
         sums[0] += N * L
         sums[1] += N
 
 
 @twins
-def forward_rows(table, params, X, order, dropout, z, a, out):
+def forward_rows(table, params, X, order, dropout, z, a, samples, out):
     """E1: the network's output for every row of X, in chunks of `order.size` rows, written to out (N, outputs)."""
     for start in range(0, X.shape[0], order.size):
         rows = min(order.size, X.shape[0] - start)
         for n in range(rows):
             order[n] = start + n
         gather(X, order, layer_of(table, a, 0, rows))
-        forward_pass(table, params, dropout, np.uint64(0), 0, order, z, a, a, rows)
+        forward_pass(table, params, dropout, np.uint64(0), 0, order, z, a, a, samples[:, :rows], rows)
         output = layer_of(table, a, table.shape[0] - 1, rows)
         for n in range(rows):
             for k in range(out.shape[1]):
@@ -285,7 +292,7 @@ def forward_rows(table, params, X, order, dropout, z, a, out):
 
 @twins
 def evaluate_rows(
-    table, params, loss, parameters, X, y, sample_weight, order, dropout, z, a, delta, target, weight, out
+    table, params, loss, parameters, X, y, sample_weight, order, dropout, z, a, delta, target, samples, out
 ):  # fmt: skip
     """E2: L over every row of X, as `forward_rows` walks them, the outputs written to out (N, outputs)."""
     last = table.shape[0] - 1
@@ -293,14 +300,14 @@ def evaluate_rows(
     for start in range(0, X.shape[0], order.size):
         rows = min(order.size, X.shape[0] - start)
         stop = start + rows
-        forward_rows(table, params, X[start:stop], order[:rows], dropout, z, a, out[start:stop])
+        forward_rows(table, params, X[start:stop], order[:rows], dropout, z, a, samples, out[start:stop])
         for n in range(rows):
             order[n] = start + n
-            weight[n] = sample_weight[start + n]
-            N += weight[n]
+            samples[WEIGHT, n] = sample_weight[start + n]
+            N += sample_weight[start + n]
         gather(y, order, target[:rows])
         z_l, a_l = layer_of(table, z, last, rows), layer_of(table, a, last, rows)
-        total += output_deltas(loss, table[last, PHI], parameters, z_l, a_l, target, weight, delta[:rows])
+        total += output_deltas(loss, table[last, PHI], parameters, z_l, a_l, target[:rows], samples[:, :rows], delta[:rows])
     return total / N
 
 
@@ -312,6 +319,10 @@ def _scratch(network: "Network", rows: int) -> np.ndarray:
     return np.empty(rows * sum(network.sizes), network.dtype)
 
 
+def _samples(network: "Network", rows: int) -> np.ndarray:
+    return np.empty((4, rows), network.dtype)
+
+
 def _is_parallel(network: "Network", rows: int) -> bool:
     return rows * network.n_params >= PARALLEL_WORK
 
@@ -321,7 +332,7 @@ def forward(network: "Network", X: np.ndarray, *, n_threads: int | None = None) 
     out = np.empty((X.shape[0], network.sizes[-1]), network.dtype)
     call(
         forward_rows, network.table, network.params, X, np.empty(rows, np.int64), np.zeros(len(network.sizes)),
-        _scratch(network, rows), _scratch(network, rows), out,
+        _scratch(network, rows), _scratch(network, rows), _samples(network, rows), out,
         n_threads=n_threads, parallel=_is_parallel(network, rows),
     )  # fmt: skip
     return out
@@ -341,7 +352,7 @@ def evaluate(
         evaluate_rows, network.table, network.params, network.loss_function.code, network.loss_parameters,
         X, y, sample_weight, np.empty(rows, np.int64), np.zeros(len(network.sizes)),
         _scratch(network, rows), _scratch(network, rows), np.empty((rows, y.shape[1]), network.dtype),
-        np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), out,
+        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), out,
         n_threads=n_threads, parallel=_is_parallel(network, rows),
     )  # fmt: skip
     return float(L), out
@@ -364,7 +375,7 @@ def gradient(
         batch_gradient, network.table, network.params, network.loss_function.code, network.loss_parameters,
         X, y, sample_weight, order, order, network.dtype.type(l2), False,
         np.zeros(len(network.sizes)), np.uint64(0), 0, _scratch(network, rows), a, a, _scratch(network, rows),
-        np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), np.empty_like(network.params), out,
+        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), np.empty_like(network.params), out,
         n_threads=n_threads, parallel=_is_parallel(network, rows),
     )  # fmt: skip
     return float(L), out
@@ -398,8 +409,8 @@ def train_epoch(
         dropout, np.uint64(regularization.seed), regularization.clip_value, regularization.clip_norm,
         optimizer.code, optimizer.moments, optimizer.settings, optimizer.decoupled_decay, rates, optimizer.t,
         _scratch(network, rows), a, h, _scratch(network, rows),
-        np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), np.empty_like(network.params),
-        np.empty_like(network.params), sums,
+        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), np.empty_like(network.params),
+        np.empty_like(network.params), np.zeros(COEFFICIENTS, network.dtype), sums,
         n_threads=n_threads, parallel=_is_parallel(network, min(batch_size, order.size)),
     )  # fmt: skip
     optimizer.t += rates.size
@@ -416,7 +427,7 @@ def trace(network: "Network", X: np.ndarray, y: np.ndarray, sample_weight: np.nd
         table, network.params, network.loss_function.code, network.loss_parameters,
         X, y, same_weight, order, order, network.dtype.type(0), False,
         np.zeros(len(network.sizes)), np.uint64(0), 0, z, a, a, delta,
-        np.empty((rows, y.shape[1]), network.dtype), np.empty(rows, network.dtype), np.empty_like(network.params),
+        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), np.empty_like(network.params),
         np.empty_like(network.params),
     )  # fmt: skip
     L, out = gradient(network, X, y, sample_weight, n_threads=1)

@@ -1,0 +1,329 @@
+"""The register tile that `lanes.py` is written with: a small block of accumulators that stays in vector registers.
+
+A tile has M rows of V vectors of `lanes` numbers. To Numba it is a value whose data model is an LLVM array of vectors, so
+a loop that only adds to it keeps it in registers:
+
+- `tile_zero(M, V, out)` starts it from 0; `tile_rows(M, V, b, p)` from b[p + m] in every lane of row m; and
+  `tile_load(M, V, x, p, stride, count)` from x[p + m·stride : … + count], 0 in the lanes behind;
+- `tile_fma(tile, w, p, stride, a, q)` adds w[p + m·stride] · a[q : q + V·lanes] to row m: the heart of E1, E3 and E4;
+- `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, count)` `count` lanes of each.
+
+`transpose` turns a square of numbers in registers, `copy_row` moves NEURONS of them, and `view` makes an array of a
+part of a flat one without a reference count. M and V reach the intrinsics as literals where every function between is
+compiled into its caller (`_jit.template`).
+
+The vector's width and the tile's shape follow the CPU that Numba compiles for (`NUMBA_CPU_NAME`). Multiply-adds are
+`llvm.fmuladd`: one fused instruction where the CPU has it, two where it has not, never a call, and no other freedom to
+round: every copy of a function gives the same bits. Intrinsics exist only compiled (not with NUMBA_DISABLE_JIT=1).
+"""
+
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic, models, register_model
+
+I32, I64 = ir.IntType(32), ir.IntType(64)
+PROBE = """
+define <16 x float> @probe(<16 x float> %a, <16 x float> %b) {
+  %c = fadd <16 x float> %a, %b
+  ret <16 x float> %c
+}
+"""
+
+
+def _registers() -> tuple[int, int]:
+    """(bytes in a vector register, how many there are), read off what LLVM makes of one addition for Numba's target."""
+    triple, cpu, features = cpu_target.target_context.codegen().magic_tuple()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, features=features)
+    assembly = machine.emit_assembly(llvm.parse_assembly(PROBE))
+    if "zmm" in assembly:
+        return 64, 32
+    if "ymm" in assembly:
+        return 32, 16
+    return 16, 32 if triple.startswith(("aarch64", "arm64")) else 16
+
+
+VECTOR_BYTES, REGISTERS = _registers()
+VECTORS = 2  # vectors in a row of a tile: with NEURONS rows, two loads serve 2·NEURONS multiply-adds
+NEURONS = 8 if REGISTERS == 32 else 4  # rows of a tile: it fills half of the registers
+
+
+def lanes_of(dtype: np.dtype) -> int:
+    """How many numbers of this dtype a vector register holds."""
+    return VECTOR_BYTES // dtype.itemsize
+
+
+# ------------------------------------------------------------------------------------- the type
+
+
+class TileType(types.Type):
+    """M rows of V vectors. The vector's width is part of the name, so that a cache made for another CPU is not used."""
+
+    def __init__(self, dtype: types.Float, rows: int, vectors: int) -> None:
+        self.dtype, self.rows, self.vectors = dtype, rows, vectors
+        self.lanes = VECTOR_BYTES // (dtype.bitwidth // 8)
+        super().__init__(f"Tile({dtype}, {rows}, {vectors}, {self.lanes})")
+
+
+@register_model(TileType)
+class TileModel(models.PrimitiveModel):
+    """An LLVM array of vectors, row after row."""
+
+    def __init__(self, dmm: Any, tile: TileType) -> None:
+        super().__init__(dmm, tile, ir.ArrayType(_vector(tile.dtype), tile.rows * tile.vectors))
+
+
+def _vector(dtype: types.Float, count: int | None = None) -> ir.VectorType:
+    number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
+    return ir.VectorType(number, count or VECTOR_BYTES // (dtype.bitwidth // 8))
+
+
+def _data(context, builder, array_type, array):
+    """Where the array's numbers start."""
+    return context.make_array(array_type)(context, builder, array).data
+
+
+def _at(builder, data, index, vector):
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _load(builder, data, index, vector):
+    loaded = builder.load(_at(builder, data, index, vector))
+    loaded.align = 4
+    return loaded
+
+
+def _store(builder, value, data, index):
+    builder.store(value, _at(builder, data, index, value.type)).align = 4
+
+
+def _splat(builder, scalar, vector):
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, vector.count), [0] * vector.count))
+
+
+def _mask(builder, vector, count):
+    """True in the first `count` lanes."""
+    integers = ir.VectorType(I64, vector.count)
+    return builder.icmp_signed(
+        "<", ir.Constant(integers, list(range(vector.count))), _splat(builder, count, integers)
+    )
+
+
+def _masked(builder, name, result, arguments, vector):
+    """Call llvm.masked.load or llvm.masked.store."""
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    kind = f"v{vector.count}f{bits}"
+    function_type = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.masked.{name}.{kind}.p0{kind}")
+    return builder.call(function, arguments)
+
+
+def _load_part(builder, data, index, vector, count):
+    arguments = [_at(builder, data, index, vector), I32(4), _mask(builder, vector, count), ir.Constant(vector, None)]
+    return _masked(builder, "load", vector, arguments, vector)
+
+
+def _store_part(builder, value, data, index, count):
+    vector = value.type
+    arguments = [value, _at(builder, data, index, vector), I32(4), _mask(builder, vector, count)]
+    _masked(builder, "store", ir.VoidType(), arguments, vector)
+
+
+# ------------------------------------------------------------------------------------- tiles
+
+
+@intrinsic(prefer_literal=True)
+def tile_zero(typingctx, M, V, like):
+    """A tile of zeros with the dtype of the array `like`."""
+    tile = TileType(like.dtype, M.literal_value, V.literal_value)
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(M, V, like), codegen
+
+
+@intrinsic(prefer_literal=True)
+def tile_rows(typingctx, M, V, b, p):
+    """The tile whose row m is b[p + m] in every lane."""
+    tile = TileType(b.dtype, M.literal_value, V.literal_value)
+
+    def codegen(context, builder, signature, args):
+        data = _data(context, builder, signature.args[2], args[2])
+        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for m in range(tile.rows):
+            number = builder.load(builder.gep(data, [builder.add(args[3], I64(m))]))
+            row = _splat(builder, number, _vector(tile.dtype))
+            for v in range(tile.vectors):
+                value = builder.insert_value(value, row, m * tile.vectors + v)
+        return value
+
+    return tile(M, V, b, types.intp), codegen
+
+
+def _places(builder, tile, p, stride, count=None):
+    """(number in the tile, index of its first lane, lanes that count) for each vector."""
+    for m in range(tile.rows):
+        row = builder.add(p, builder.mul(stride, I64(m)))
+        for v in range(tile.vectors):
+            left = None if count is None else builder.sub(count, I64(v * tile.lanes))
+            yield m * tile.vectors + v, builder.add(row, I64(v * tile.lanes)), left
+
+
+@intrinsic(prefer_literal=True)
+def tile_load(typingctx, M, V, x, p, stride, count):
+    """The tile whose row m is x[p + m·stride : … + count], with 0 in the lanes behind."""
+    tile = TileType(x.dtype, M.literal_value, V.literal_value)
+
+    def codegen(context, builder, signature, args):
+        data = _data(context, builder, signature.args[2], args[2])
+        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for k, index, left in _places(builder, tile, *args[3:]):
+            value = builder.insert_value(value, _load_part(builder, data, index, _vector(tile.dtype), left), k)
+        return value
+
+    return tile(M, V, x, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def tile_fma(typingctx, tile, w, p, stride, a, q):
+    """tile[m, :] + w[p + m·stride] · a[q : q + V·lanes] for every row m."""
+
+    def codegen(context, builder, signature, args):
+        value, w, p, stride, a, q = args
+        w_data, a_data = _data(context, builder, signature.args[1], w), _data(context, builder, signature.args[4], a)
+        vector = _vector(tile.dtype)
+        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
+        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        lanes = [_load(builder, a_data, builder.add(q, I64(v * tile.lanes)), vector) for v in range(tile.vectors)]
+        for m in range(tile.rows):
+            number = builder.load(builder.gep(w_data, [builder.add(p, builder.mul(stride, I64(m)))]))
+            factor = _splat(builder, number, vector)
+            for v in range(tile.vectors):
+                k = m * tile.vectors + v
+                total = builder.call(fmuladd, [factor, lanes[v], builder.extract_value(value, k)])
+                value = builder.insert_value(value, total, k)
+        return value
+
+    return tile(tile, w, types.intp, types.intp, a, types.intp), codegen
+
+
+@intrinsic
+def tile_store(typingctx, tile, x, p, stride):
+    """x[p + m·stride : … + V·lanes] = tile[m, :] for every row m."""
+
+    def codegen(context, builder, signature, args):
+        data = _data(context, builder, signature.args[1], args[1])
+        for k, index, _ in _places(builder, tile, *args[2:]):
+            _store(builder, builder.extract_value(args[0], k), data, index)
+        return context.get_dummy_value()
+
+    return types.void(tile, x, types.intp, types.intp), codegen
+
+
+@intrinsic
+def tile_store_part(typingctx, tile, x, p, stride, count):
+    """x[p + m·stride : … + count] = the first `count` lanes of tile[m, :], for every row m."""
+
+    def codegen(context, builder, signature, args):
+        data = _data(context, builder, signature.args[1], args[1])
+        for k, index, left in _places(builder, tile, *args[2:]):
+            _store_part(builder, builder.extract_value(args[0], k), data, index, left)
+        return context.get_dummy_value()
+
+    return types.void(tile, x, types.intp, types.intp, types.intp), codegen
+
+
+# ------------------------------------------------------------------------------------- moving numbers
+
+
+@intrinsic
+def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
+    """A square, turned: source[rows[r + s] + q + c] to out[p + c·stride + s], for `lanes` rows s and `columns` columns c.
+
+    `columns` may exceed the square's. Every NEURONS rows s (where the square has more) go `jump` apart instead of
+    NEURONS, which is how the panels of E3 lie.
+    """
+
+    def codegen(context, builder, signature, args):
+        source_data, row_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 1, 5))
+        _, _, r, q, columns, _, p, stride, jump = args
+        vector = _vector(source.dtype)
+        n = vector.count
+        v = []
+        for s in range(n):
+            row = builder.load(builder.gep(row_data, [builder.add(r, I64(s))]))
+            v.append(_load_part(builder, source_data, builder.add(row, q), vector, columns))
+        half = n // 2
+        while half:  # swap the off-diagonal blocks of ever smaller squares
+            low = ir.Constant(ir.VectorType(I32, n), [c if c & half == 0 else n + c - half for c in range(n)])
+            high = ir.Constant(ir.VectorType(I32, n), [c + half if c & half == 0 else n + c for c in range(n)])
+            for s in range(n):
+                if s & half == 0:
+                    x, y = v[s], v[s + half]
+                    v[s], v[s + half] = builder.shuffle_vector(x, y, low), builder.shuffle_vector(x, y, high)
+            half //= 2
+        piece = min(n, NEURONS)
+        for c in range(n):
+            with builder.if_then(builder.icmp_signed("<", I64(c), columns), likely=True):
+                for s in range(0, n, piece):
+                    order = ir.Constant(ir.VectorType(I32, piece), list(range(s, s + piece)))
+                    part = builder.shuffle_vector(v[c], ir.Constant(vector, ir.Undefined), order)
+                    place = builder.add(p, builder.add(builder.mul(I64(c), stride), builder.mul(I64(s // piece), jump)))
+                    _store(builder, part, out_data, place)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(source, rows, index, index, index, out, index, index, index), codegen
+
+
+@intrinsic
+def copy_row(typingctx, source, q, out, p):
+    """out[p : p + NEURONS] = source[q : q + NEURONS]."""
+
+    def codegen(context, builder, signature, args):
+        source_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
+        row = _load(builder, source_data, args[1], _vector(source.dtype, NEURONS))
+        _store(builder, row, out_data, args[3])
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp, out, types.intp), codegen
+
+
+@intrinsic
+def view(typingctx, flat, p, rows, columns):
+    """flat[p : p + rows·columns] as a (rows, columns) array. It owns nothing: `flat` must outlive it."""
+    matrix = types.Array(flat.dtype, 2, "C", readonly=not flat.mutable)
+
+    def codegen(context, builder, signature, args):
+        return _borrowed(context, builder, matrix, signature.args[0], args, [args[2], args[3]])
+
+    return matrix(flat, types.intp, types.intp, types.intp), codegen
+
+
+@intrinsic
+def stretch(typingctx, flat, p, count):
+    """flat[p : p + count]. It owns nothing: `flat` must outlive it."""
+    part = types.Array(flat.dtype, 1, "C", readonly=not flat.mutable)
+
+    def codegen(context, builder, signature, args):
+        return _borrowed(context, builder, part, signature.args[0], args, [args[2]])
+
+    return part(flat, types.intp, types.intp), codegen
+
+
+def _borrowed(context, builder, array_type, flat_type, args, shape):
+    """An array of this type and shape at flat[p], without an owner."""
+    data = builder.gep(_data(context, builder, flat_type, args[0]), [args[1]])
+    size = I64(array_type.dtype.bitwidth // 8)
+    strides = [size] if len(shape) == 1 else [builder.mul(shape[1], size), size]
+    array = context.make_array(array_type)(context, builder)
+    context.populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+    return array._getvalue()

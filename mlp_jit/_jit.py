@@ -1,9 +1,10 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Four ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Five ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels.
 - `inlined`: one scalar function, made part of whatever loop calls it.
+- `template`: a function that becomes part of its caller before anything is typed, so that literals stay literals.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `by_dtype`: a scalar function with one body for float32 and one for float64.
@@ -59,6 +60,11 @@ def inlined(function: Callable) -> Any:
     return _compile(function, forceinline=True)
 
 
+def template(function: Callable) -> Any:
+    """Copy one function into each caller as if it were written there: a literal argument stays a literal inside."""
+    return _compile(function, inline="always")
+
+
 class Twins:
     """One Python function compiled twice, as `serial` and as `parallel` (where `prange` means threads)."""
 
@@ -66,9 +72,9 @@ class Twins:
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
         serial, parallel = _of_kind(function, "serial"), _of_kind(function, "parallel")
         if "prange" in function.__code__.co_names:
-            self.serial, self.parallel = _compile(serial), _compile(parallel, parallel=True)
+            self.serial, self.parallel = template(serial), _compile(parallel, parallel=True)
         else:  # a driver is compiled as part of its caller: else LLVM would optimise all below it once for each level
-            self.serial, self.parallel = _compile(serial, inline="always"), _compile(parallel, inline="always")
+            self.serial, self.parallel = template(serial), template(parallel)
 
 
 def _of_kind(function: Callable, kind: str) -> Callable:

@@ -36,9 +36,9 @@ from .contract import NONE, Regularization, mean_loss
 from .layout import BIASES, N_IN, N_OUT, PHI, UNITS, WEIGHTS
 from .simd import (
     NEURONS,
-    VECTOR_BYTES,
     VECTORS,
     copy_row,
+    lanes,
     lanes_of,
     stretch,
     tile_fma,
@@ -63,12 +63,6 @@ FORWARD, BACKWARD, DELTA = range(3)  # columns of the plan: where a layer's pane
 LAYER, FIRST, LAST = range(3)  # columns of a task: rows FIRST..LAST of the layer's W
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
 NO_STEP = -1  # the optimizer's code where only the gradient is asked for
-
-
-@template
-def lanes(a):
-    """layout: how many numbers of the array's dtype a vector register holds."""
-    return VECTOR_BYTES // a.itemsize
 
 
 @template

@@ -58,6 +58,13 @@ def lanes_of(dtype: np.dtype) -> int:
     return VECTOR_BYTES // dtype.itemsize
 
 
+@intrinsic
+def lanes(typingctx, a):
+    """How many numbers of the array's dtype a vector register holds, as a constant of the compiled code."""
+    count = VECTOR_BYTES // (a.dtype.bitwidth // 8)
+    return types.intp(a), lambda context, builder, signature, args: I64(count)
+
+
 # ------------------------------------------------------------------------------------- the type
 
 

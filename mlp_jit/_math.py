@@ -36,8 +36,11 @@ Tried, and worse:
 from typing import Any, NamedTuple
 
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
-from ._jit import by_dtype, inlined
+from ._jit import FLAGS, by_dtype, inlined
 
 # ------------------------------------------------------------------------------------- constants
 
@@ -179,12 +182,34 @@ def _exponent(x):
     """math: the k that brings x/2ᵏ nearest to 1."""
 
 
+@intrinsic
+def _fmuladd(typingctx, x, y, z):
+    """LLVM's multiply-add: fused on every CPU that can, and in every copy of a function alike."""
+
+    def codegen(context, builder, signature, args):
+        number = args[0].type
+        function_type, name = ir.FunctionType(number, [number] * 3), f"llvm.fmuladd.f{x.bitwidth}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), args)
+
+    return x(x, x, x), codegen
+
+
+def fma(x, y, z):
+    """x y + z, rounded once where the CPU has an instruction for it; only compiled."""
+    return x * y + z
+
+
+@overload(fma, jit_options=FLAGS | {"forceinline": True})
+def _fma(x, y, z):
+    return lambda x, y, z: _fmuladd(x, y, z)
+
+
 @inlined
 def _polynomial(x, coefficients):
     """math: Horner's rule, which LLVM unrolls up to some 15 terms; beyond, the caller's loop stays scalar"""
     y = coefficients[0]
     for c in coefficients[1:]:
-        y = y * x + c
+        y = fma(y, x, c)
     return y
 
 
@@ -193,8 +218,8 @@ def _reduced(x):
     """math: k and expm1(r), with x = k ln 2 + r and abs(r) ≤ ½ ln 2 (Cody and Waite)"""
     c, log2_e = _constants_for(x), type(x)(1.4426950408889634)
     k = np.rint(x * log2_e)
-    r = (x - k * c.ln2_high) - k * c.ln2_low
-    return k, r + r * r * _polynomial(r, c.expm1)
+    r = fma(-k, c.ln2_low, fma(-k, c.ln2_high, x))
+    return k, fma(r * r, _polynomial(r, c.expm1), r)
 
 
 @inlined
@@ -203,7 +228,7 @@ def _exp(x):
     k, q = _reduced(x)
     half = np.floor(k * type(x)(0.5))
     power = _power_of_two(half)
-    return (power + power * q) * _power_of_two(k - half)
+    return fma(power, q, power) * _power_of_two(k - half)
 
 
 @inlined
@@ -212,7 +237,7 @@ def _expm1(x):
     number = type(x)
     k, q = _reduced(x)
     power = _power_of_two(k - number(1))
-    y = power * q + (power - number(0.5))
+    y = fma(power, q, power - number(0.5))
     return y + y
 
 

@@ -37,6 +37,7 @@ from .layout import BIASES, N_IN, N_OUT, PHI, UNITS, WEIGHTS
 from .simd import (
     NEURONS,
     VECTORS,
+    at,
     copy_row,
     lanes,
     lanes_of,
@@ -58,10 +59,11 @@ if TYPE_CHECKING:
 FEW = 3  # batches up to this many rows go to the textbook loops, whose innermost j needs no lanes to fill
 PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used
 TASK_ROWS = 64  # rows of W that one task of the weights phase updates
-BATCH_BYTES = 2**25  # what `h` and `panels` may hold; a longer batch is walked in chunks, its gradient summed up
+CHUNK_ROWS, CHUNK_BYTES = 1024, 2**20  # a batch beyond both of these is walked in chunks, its gradient summed up
 FORWARD, BACKWARD, DELTA = range(3)  # columns of the plan: where a layer's panels for E1, for E3 and of δ start
 LAYER, FIRST, LAST = range(3)  # columns of a task: rows FIRST..LAST of the layer's W
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
+DIRECT = 256  # units up to which E1 reads W itself: beyond, its rows fall into too few cache sets
 NO_STEP = -1  # the optimizer's code where only the gradient is asked for
 
 
@@ -69,6 +71,15 @@ NO_STEP = -1  # the optimizer's code where only the gradient is asked for
 def width_of(rows, a):
     """layout: how many samples wide a block with `rows` samples is."""
     return VECTORS * lanes(a) if rows > lanes(a) else lanes(a)
+
+
+@template
+def is_packed(j, n_out):
+    """layout: whether E1 reads the weights of the units from j on from a panel, not from W itself.
+
+    That is so where they are too few for a tile, or W's rows so long that they fall into too few sets of the cache.
+    """
+    return j + NEURONS > n_out or n_out > DIRECT
 
 
 @template
@@ -81,26 +92,29 @@ def first_row(table, l):
 
 
 @template
-def tile_forward(V, packed, p, n_in, a, a_0, width, z, z_j):
+def tile_forward(V, W, stride, n_in, a, a_0, width, z, z_j):
     """E1: z_j = b_j + Σ_i w_ij a_i for NEURONS units j and V · lanes samples, which it alone writes."""
-    tile = tile_rows(NEURONS, V, packed, p + n_in * NEURONS)  # b_j
+    tile = tile_rows(NEURONS, V, W, n_in * stride)  # b_j
     for i in range(n_in):
-        tile = tile_fma(tile, packed, p + i * NEURONS, 1, a, a_0 + i * width)
+        tile = tile_fma(tile, W, i * stride, 1, a, a_0 + i * width)
     tile_store(tile, z, z_j, width)
 
 
 @kernel
-def forward_layer(packed, p, n_in, n_out, a, a_0, width, z, z_0):
+def forward_layer(params, w, packed, p, n_in, n_out, a, a_0, width, z, z_0):
     """E1: z_j = b_j + Σ_i w_ij a_i of one block. Writes z from z_0 on, and up to NEURONS − 1 rows too many.
 
-    packed: E1's panels from p on; a: n_in rows from a_0 on.
+    W and b: params from w on, and E1's panels in packed from p on; a: n_in rows from a_0 on.
     """
     for j in range(0, n_out, NEURONS):
-        if width > lanes(a):
-            tile_forward(2, packed, p, n_in, a, a_0, width, z, z_0 + j * width)
+        if is_packed(j, n_out):
+            W, stride = at(packed, p + j * (n_in + 1)), NEURONS
         else:
-            tile_forward(1, packed, p, n_in, a, a_0, width, z, z_0 + j * width)
-        p += (n_in + 1) * NEURONS
+            W, stride = at(params, w + j), n_out
+        if width > lanes(a):
+            tile_forward(2, W, stride, n_in, a, a_0, width, z, z_0 + j * width)
+        else:
+            tile_forward(1, W, stride, n_in, a, a_0, width, z, z_0 + j * width)
 
 
 @template
@@ -120,10 +134,9 @@ def hidden_delta(packed, p, n_in, n_out, delta, delta_j, width, delta_i):
     """
     for i in range(0, n_in, NEURONS):
         if width > lanes(delta):
-            tile_hidden_delta(2, packed, p, n_out, delta, delta_j, width, delta_i + i * width)
+            tile_hidden_delta(2, packed, p + i * n_out, n_out, delta, delta_j, width, delta_i + i * width)
         else:
-            tile_hidden_delta(1, packed, p, n_out, delta, delta_j, width, delta_i + i * width)
-        p += n_out * NEURONS
+            tile_hidden_delta(1, packed, p + i * n_out, n_out, delta, delta_j, width, delta_i + i * width)
 
 
 @template
@@ -183,23 +196,14 @@ def weight_gradient(h, size, row, count, samples, panels, d, capacity, g, g_0, n
 
 
 @kernel
-def turn(source, index, rows, columns, out, p, stride, jump):
-    """layout: out[p + c·stride + s] = source[index[s] + c], squares at a time, for s < rows (filled up to whole squares).
-
-    Every NEURONS rows s of a square go `jump` apart.
-    """
-    L = lanes(out)
-    for r in range(0, rows, L):
-        for q in range(0, columns, L):
-            transpose(source, index, r, q, columns - q, out, p + q * stride + (r // NEURONS) * jump, stride, jump)
-
-
-@template
 def gather_block(source, places, start, rows, width, columns, index, out):
     """layout: the rows places[start], … of `source` (flat) become the columns of a block; idle lanes repeat the last."""
+    L = lanes(out)
     for s in range(width):
         index[s] = places[start + min(s, rows - 1)] * columns
-    turn(source, index, width, columns, out, 0, width, NEURONS)
+    for s in range(0, width, L):
+        for i in range(0, columns, L):
+            transpose(source, index, s, i, columns - i, out, i * width + s, width, 0)
 
 
 @kernel
@@ -212,15 +216,15 @@ def panel_block(delta, delta_j, n_out, width, index, panels, d, capacity, n_0):
         panel_width = 2 * L if n_out - (j // (2 * L)) * 2 * L > L else L
         place = d + (j // (2 * L)) * 2 * L * capacity + n_0 * panel_width + (j % (2 * L))
         for q in range(0, width, L):
-            transpose(delta, index, 0, q, L, panels, place + q * panel_width, panel_width, NEURONS)
+            transpose(delta, index, 0, q, L, panels, place + q * panel_width, panel_width, 0)
 
 
 @kernel
 def pack_rows(table, plan, l, i_0, i_1, params, index, packed):
-    """layout: the rows i_0..i_1 of W (b is row n_in) into the panels of E1 and, transposed, of E3. Owns these rows."""
+    """layout: the rows i_0..i_1 of W (b is row n_in) into the panels that E1 and, transposed, E3 read. Owns these rows."""
     n_in, n_out, w = table[l, N_IN], table[l, N_OUT], table[l, WEIGHTS]
-    p = plan[l, FORWARD]
-    for j in range(0, n_out, NEURONS):
+    for j in range(0 if n_out > DIRECT else n_out // NEURONS * NEURONS, n_out, NEURONS):
+        p = plan[l, FORWARD] + j * (n_in + 1)
         if j + NEURONS <= n_out:
             for i in range(i_0, i_1):
                 copy_row(params, w + i * n_out + j, packed, p + i * NEURONS)
@@ -228,14 +232,14 @@ def pack_rows(table, plan, l, i_0, i_1, params, index, packed):
             for i in range(i_0, i_1):
                 for m in range(n_out - j):
                     packed[p + i * NEURONS + m] = params[w + i * n_out + j + m]
-        p += (n_in + 1) * NEURONS
-    if l > 1 and i_0 < n_in:
+    if l > 1:
         L = lanes(params)
         for i in range(i_0, min(i_1, n_in), L):
             for s in range(L):
                 index[s] = w + min(i + s, n_in) * n_out
-            place = plan[l, BACKWARD] + (i // NEURONS) * n_out * NEURONS + i % NEURONS
-            turn(params, index, L, n_out, packed, place, NEURONS, n_out * NEURONS)
+            p = plan[l, BACKWARD] + i // NEURONS * n_out * NEURONS + i % NEURONS
+            for j in range(0, n_out, L):
+                transpose(params, index, 0, j, n_out - j, packed, p + j * NEURONS, NEURONS, n_out * NEURONS)
 
 
 @kernel
@@ -356,32 +360,35 @@ def desk_of(work, w):
 @template
 def load_block(model, data, N, start, rows, width, desk, h):
     """layout: the samples from `start` on: inputs as layer 0 of h, rows of the data set, weights over N (idle lanes: 0)."""
-    gather_block(data.X, data.places, start, rows, width, model.table[0, N_OUT], desk.index, h)
+    order, places, sample_weight = data.order, data.places, data.sample_weight
+    ids, samples = desk.ids, desk.samples
+    gather_block(data.X, places, start, rows, width, model.table[0, N_OUT], desk.index, h)
     for s in range(width):
         n = start + min(s, rows - 1)
-        desk.ids[s] = data.order[n]
-        desk.samples[WEIGHT * width + s] = data.sample_weight[data.places[n]] / N if s < rows else 0
+        ids[s] = order[n]
+        samples[WEIGHT * width + s] = sample_weight[places[n]] / N if s < rows else 0
 
 
 @template
 def forward_block(model, dropout, drops, seed, t, width, desk, a, h):
     """E1: every layer in turn for the block whose inputs are layer 0 of h. Owns a, h and the desk."""
-    table, z = model.table, desk.z
+    table, plan, params, packed = model.table, model.plan, model.params, model.packed
+    z, samples, ids = desk.z, desk.samples, desk.ids
     last = table.shape[0] - 1
     for l in range(1, last + 1):
         n_in, n_out, phi = table[l, N_IN], table[l, N_OUT], table[l, PHI]
         below, here = first_row(table, l - 1) * width, first_row(table, l) * width
         for s in range(width):
             h[below + n_in * width + s] = 1
-        forward_layer(model.packed, model.plan[l, FORWARD], n_in, n_out, h, below, width, z, here)
+        forward_layer(params, table[l, WEIGHTS], packed, plan[l, FORWARD], n_in, n_out, h, below, width, z, here)
         if phi == SOFTMAX:
-            top, total = stretch(desk.samples, TOP * width, width), stretch(desk.samples, TOTAL * width, width)
+            top, total = stretch(samples, TOP * width, width), stretch(samples, TOTAL * width, width)
             softmax(view(z, here, n_out, width), view(a, here, n_out, width), top, total)
         else:
             activate(phi, view(z, here, 1, n_out * width), view(a, here, 1, n_out * width), 0)
         if drops and l < last:  # also where this layer's p is 0: the next one reads h
             key = dropout_key(seed, t, l)
-            drop(dropout[l], key, desk.ids, view(a, here, n_out, width), view(h, here, n_out, width))
+            drop(dropout[l], key, ids, view(a, here, n_out, width), view(h, here, n_out, width))
 
 
 @template
@@ -405,19 +412,20 @@ def loss_block(model, data, start, rows, width, desk, a):
 @template
 def backward_block(model, dropout, seed, t, width, desk, half, a, panels, capacity, n_0):
     """E3: every layer from the last down, each δ into its panels. Owns the desk, whose delta has two halves in turn."""
-    table, delta = model.table, desk.delta
+    table, plan, packed = model.table, model.plan, model.packed
+    z, delta, ids, index = desk.z, desk.delta, desk.ids, desk.index
     delta_j = 0
     for l in range(table.shape[0] - 1, 0, -1):
         n_in, n_out = table[l, N_IN], table[l, N_OUT]
-        panel_block(delta, delta_j, n_out, width, desk.index, panels, model.plan[l, DELTA], capacity, n_0)
+        panel_block(delta, delta_j, n_out, width, index, panels, plan[l, DELTA], capacity, n_0)
         if l > 1:
             here, delta_i = first_row(table, l - 1) * width, half - delta_j
-            hidden_delta(model.packed, model.plan[l, BACKWARD], n_in, n_out, delta, delta_j, width, delta_i)
-            z_i, a_i = view(desk.z, here, 1, n_in * width), view(a, here, 1, n_in * width)
+            hidden_delta(packed, plan[l, BACKWARD], n_in, n_out, delta, delta_j, width, delta_i)
+            z_i, a_i = view(z, here, 1, n_in * width), view(a, here, 1, n_in * width)
             scale_by_slope(table[l - 1, PHI], z_i, a_i, view(delta, delta_i, 1, n_in * width), 0)
             if dropout[l - 1] > 0:
                 delta_l = view(delta, delta_i, n_in, width)
-                drop(dropout[l - 1], dropout_key(seed, t, l - 1), desk.ids, delta_l, delta_l)
+                drop(dropout[l - 1], dropout_key(seed, t, l - 1), ids, delta_l, delta_l)
             delta_j = delta_i
 
 
@@ -617,7 +625,7 @@ def _workspace(network: "Network", rows: int, workers: int, g: np.ndarray | None
     half = (max(sizes) + max(NEURONS, L)) * S
     widths = [_rounded(n, L) for n in sizes]
     bytes_a_block = dtype.itemsize * (size + S * sum(widths[1:]))
-    capacity = min(_rounded(rows, S), max(1, BATCH_BYTES // bytes_a_block) * S)
+    capacity = min(_rounded(rows, S), max(CHUNK_ROWS, CHUNK_BYTES // bytes_a_block * S))
     blocks = capacity // S
 
     plan = np.zeros((depth, 3), np.int64)

@@ -91,7 +91,9 @@ def _vector(dtype: types.Float, count: int | None = None) -> ir.VectorType:
 
 
 def _data(context, builder, array_type, array):
-    """Where the array's numbers start."""
+    """Where the numbers of an array or of an `at` start."""
+    if isinstance(array_type, types.CPointer):
+        return array
     return context.make_array(array_type)(context, builder, array).data
 
 
@@ -251,13 +253,14 @@ def tile_store_part(typingctx, tile, x, p, stride, count):
 # ------------------------------------------------------------------------------------- moving numbers
 
 
-@intrinsic
+@intrinsic(prefer_literal=True)
 def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
     """A square, turned: source[rows[r + s] + q + c] to out[p + c·stride + s], for `lanes` rows s and `columns` columns c.
 
     `columns` may exceed the square's. Every NEURONS rows s (where the square has more) go `jump` apart instead of
-    NEURONS, which is how the panels of E3 lie.
+    NEURONS, which is how the panels of E3 lie; a literal 0 keeps them together.
     """
+    together = isinstance(jump, types.IntegerLiteral)
 
     def codegen(context, builder, signature, args):
         source_data, row_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 1, 5))
@@ -277,18 +280,31 @@ def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
                     x, y = v[s], v[s + half]
                     v[s], v[s + half] = builder.shuffle_vector(x, y, low), builder.shuffle_vector(x, y, high)
             half //= 2
-        piece = min(n, NEURONS)
+        piece = n if together else min(n, NEURONS)
         for c in range(n):
             with builder.if_then(builder.icmp_signed("<", I64(c), columns), likely=True):
                 for s in range(0, n, piece):
                     order = ir.Constant(ir.VectorType(I32, piece), list(range(s, s + piece)))
                     part = builder.shuffle_vector(v[c], ir.Constant(vector, ir.Undefined), order)
-                    place = builder.add(p, builder.add(builder.mul(I64(c), stride), builder.mul(I64(s // piece), jump)))
+                    place = builder.add(p, builder.mul(I64(c), stride))
+                    if s:
+                        place = builder.add(place, builder.mul(I64(s // piece), jump))
                     _store(builder, part, out_data, place)
         return context.get_dummy_value()
 
     index = types.intp
-    return types.void(source, rows, index, index, index, out, index, index, index), codegen
+    jump = jump if together else index
+    return types.void(source, rows, index, index, index, out, index, index, jump), codegen
+
+
+@intrinsic
+def at(typingctx, flat, p):
+    """The place of flat[p], which tiles take for an array: chosen among arrays at no cost, as it counts no references."""
+
+    def codegen(context, builder, signature, args):
+        return builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
+
+    return types.CPointer(flat.dtype)(flat, types.intp), codegen
 
 
 @intrinsic

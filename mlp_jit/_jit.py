@@ -1,10 +1,11 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Five ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Six ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels.
 - `inlined`: one scalar function, made part of whatever loop calls it.
 - `template`: a function that becomes part of its caller before anything is typed, so that literals stay literals.
+- `share`: what one worker does of a parallel loop: twins, see there.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `by_dtype`: a scalar function with one body for float32 and one for float64.
@@ -68,13 +69,11 @@ def template(function: Callable) -> Any:
 class Twins:
     """One Python function compiled twice, as `serial` and as `parallel` (where `prange` means threads)."""
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Callable, parallel: Callable) -> None:
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
-        serial, parallel = _of_kind(function, "serial"), _of_kind(function, "parallel")
-        if "prange" in function.__code__.co_names:
-            self.serial, self.parallel = template(serial), _compile(parallel, parallel=True)
-        else:  # a driver is compiled as part of its caller: else LLVM would optimise all below it once for each level
-            self.serial, self.parallel = template(serial), template(parallel)
+        # Compiled as a part of its caller: else LLVM would optimise all that is below once for each level.
+        self.serial = template(_of_kind(function, "serial"))
+        self.parallel = parallel(_of_kind(function, "parallel"))
 
 
 def _of_kind(function: Callable, kind: str) -> Callable:
@@ -95,7 +94,17 @@ def _of_kind(function: Callable, kind: str) -> Callable:
 
 def twins(function: Callable) -> Twins:
     """Compile one function twice. It may name only twins and kernels defined above it."""
-    return Twins(function)
+    if "prange" in function.__code__.co_names:
+        return Twins(function, functools.partial(_compile, parallel=True))
+    return Twins(function, template)  # a driver
+
+
+def share(function: Callable) -> Twins:
+    """Compile what one worker does of a `prange` loop: in the parallel twin a function of its own.
+
+    Were it a part of that loop, Numba's parallel pass would take what it writes to borrowed arrays for dead, and drop it.
+    """
+    return Twins(function, kernel)
 
 
 def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numba import prange
 
-from .._jit import call, kernel, template, threads, twins
+from .._jit import call, inlined, kernel, share, template, threads, twins
 from ..activations import SOFTMAX, activate, scale_by_slope, softmax
 from ..dropout import drop, dropout_key
 from ..losses import output_delta
@@ -67,13 +67,13 @@ DIRECT = 256  # units up to which E1 reads W itself: beyond, its rows fall into 
 NO_STEP = -1  # the optimizer's code where only the gradient is asked for
 
 
-@template
+@inlined
 def width_of(rows, a):
     """layout: how many samples wide a block with `rows` samples is."""
     return VECTORS * lanes(a) if rows > lanes(a) else lanes(a)
 
 
-@template
+@inlined
 def is_packed(j, n_out):
     """layout: whether E1 reads the weights of the units from j on from a panel, not from W itself.
 
@@ -82,7 +82,7 @@ def is_packed(j, n_out):
     return j + NEURONS > n_out or n_out > DIRECT
 
 
-@template
+@inlined
 def first_row(table, l):
     """layout: the row of a block at which layer l starts; each layer before it has a row of ones."""
     return table[l, UNITS] + l
@@ -414,7 +414,7 @@ def backward_block(model, dropout, seed, t, width, desk, half, a, panels, capaci
     """E3: every layer from the last down, each δ into its panels. Owns the desk, whose delta has two halves in turn."""
     table, plan, packed = model.table, model.plan, model.packed
     z, delta, ids, index = desk.z, desk.delta, desk.ids, desk.index
-    delta_j = 0
+    delta_j = np.int64(0)  # a literal 0 would be one more type to compile for
     for l in range(table.shape[0] - 1, 0, -1):
         n_in, n_out = table[l, N_IN], table[l, N_OUT]
         panel_block(delta, delta_j, n_out, width, index, panels, plan[l, DELTA], capacity, n_0)
@@ -430,10 +430,9 @@ def backward_block(model, dropout, seed, t, width, desk, half, a, panels, capaci
 
 
 # --------------------------------------------------------------------------------------- one worker's share
-# Kernels, and not part of the phases below: Numba's parallel pass takes what is written to a borrowed array for dead.
 
 
-@kernel
+@share
 def pack_tasks(model, work, w):
     """layout: all weights into their panels. Worker w owns the rows of every workers-th task."""
     index = desk_of(work, w).index
@@ -442,7 +441,7 @@ def pack_tasks(model, work, w):
         pack_rows(model.table, model.plan, l, i_0, i_1, model.params, index, model.packed)
 
 
-@kernel
+@share
 def sample_blocks(model, data, rules, work, start, rows, N, drops, t, w):
     """E3: forward, loss and backward. Worker w owns a stretch of blocks: their part of a, h, panels and block_loss."""
     S = VECTORS * lanes(work.h)
@@ -460,57 +459,66 @@ def sample_blocks(model, data, rules, work, start, rows, N, drops, t, w):
         )
 
 
-@template
-def step_rows(model, steps, work, task, g_0, index):
-    """E6: the rows of one task, whose gradient lies in g from g_0 on; then into their panels again."""
-    table, params, moments = model.table, model.params, steps.moments
-    l, i_0, i_1 = model.tasks[task, LAYER], model.tasks[task, FIRST], model.tasks[task, LAST]
+@kernel
+def step_rows(table, plan, l, i_0, i_1, code, params, g, g_0, moments, c, index, packed):
+    """E6: the rows i_0..i_1 of W, whose gradient lies in g from g_0 on; then into their panels again. Owns these rows."""
     p, count = table[l, WEIGHTS] + i_0 * table[l, N_OUT], (i_1 - i_0) * table[l, N_OUT]
-    theta, g = stretch(params, p, count), stretch(work.g, g_0, count)
     m, v = stretch(moments, p, count), stretch(moments, moments.size - params.size + p, count)
-    update_stretch(steps.code, theta, g, m, v, work.c)
-    pack_rows(table, model.plan, l, i_0, i_1, params, index, model.packed)
+    update_stretch(code, stretch(params, p, count), stretch(g, g_0, count), m, v, c)
+    pack_rows(table, plan, l, i_0, i_1, params, index, packed)
 
 
 @kernel
+def start_rows(params, p, penalised, count, l2, g, g_0):
+    """E4: the part of ∂L/∂w_ij that needs no sample: λ w_ij, and 0 for b, which comes last. Owns g; returns Σ w²."""
+    for q in range(penalised):
+        g[g_0 + q] = l2 * params[p + q]
+    for q in range(penalised, count):
+        g[g_0 + q] = 0
+    return sum_of_squares(params, p, penalised)
+
+
+@kernel
+def clip_rows(g, g_0, count, bound, shrink):
+    """E6: g ← g · shrink, kept in ±bound. Owns g."""
+    for q in range(g_0, g_0 + count):
+        g[q] = min(max(g[q] * shrink, -bound), bound)
+
+
+@share
 def weight_tasks(model, rules, steps, work, rows, first, final, l2, shrink, w):
     """E4, E5 and, unless the norm must be known first or only the gradient is asked for, E6.
 
     Worker w owns the rows of every workers-th task: their gradient, θ, moments and panels. `rows` samples of a chunk,
     which may be the `first` of its batch and the `final` one. With no rows: E6 alone, of g · shrink.
     """
-    table, params, g = model.table, model.params, work.g
-    index = desk_of(work, w).index
-    for task in range(w, model.tasks.shape[0], work.workers):
-        l, i_0, i_1 = model.tasks[task, LAYER], model.tasks[task, FIRST], model.tasks[task, LAST]
+    table, plan, tasks, params, packed = model.table, model.plan, model.tasks, model.params, model.packed
+    h, panels, g, c, squares, norms = work.h, work.panels, work.g, work.c, work.squares, work.norms
+    index, moments = desk_of(work, w).index, steps.moments
+    norm_first, clips = rules.clip_norm < np.inf, rules.clip_value < np.inf
+    for task in range(w, tasks.shape[0], work.workers):
+        l, i_0, i_1 = tasks[task, LAYER], tasks[task, FIRST], tasks[task, LAST]
         n_in, n_out = table[l, N_IN], table[l, N_OUT]
         p, count = table[l, WEIGHTS] + i_0 * n_out, (i_1 - i_0) * n_out
         g_0 = p if work.whole else w * work.strip
-        steps_now = final and steps.code != NO_STEP and rules.clip_norm == np.inf
         if rows > 0:
             if first and l2 > 0:
-                penalised = min(i_1, n_in) * n_out - i_0 * n_out  # not b
-                work.squares[task] = sum_of_squares(params, p, penalised)
-                for q in range(count):
-                    g[g_0 + q] = l2 * params[p + q] if q < penalised else type(l2)(0)
+                squares[task] = start_rows(params, p, min(i_1, n_in) * n_out - i_0 * n_out, count, l2, g, g_0)
+            row, adds = first_row(table, l - 1) + i_0, l2 > 0 or not first
             weight_gradient(
-                work.h, work.size, first_row(table, l - 1) + i_0, i_1 - i_0, rows,
-                work.panels, model.plan[l, DELTA], work.capacity, g, g_0, n_out, l2 > 0 or not first,
-            )  # fmt: skip
-            if final and rules.clip_value < np.inf:
-                for q in range(g_0, g_0 + count):
-                    g[q] = min(max(g[q], -rules.clip_value), rules.clip_value)
-            if final and rules.clip_norm < np.inf:
-                work.norms[task] = sum_of_squares(g, g_0, count)
+                h, work.size, row, i_1 - i_0, rows, panels, plan[l, DELTA], work.capacity, g, g_0, n_out, adds
+            )
+            if final and clips:
+                clip_rows(g, g_0, count, rules.clip_value, shrink)
+            if final and norm_first:
+                norms[task] = sum_of_squares(g, g_0, count)
         else:
-            for q in range(g_0, g_0 + count):
-                g[q] *= shrink
-            steps_now = True
-        if steps_now:
-            step_rows(model, steps, work, task, g_0, index)
+            clip_rows(g, g_0, count, rules.clip_value, shrink)
+        if final and steps.code != NO_STEP and (rows == 0 or not norm_first):
+            step_rows(table, plan, l, i_0, i_1, steps.code, params, g, g_0, moments, c, index, packed)
 
 
-@kernel
+@share
 def evaluate_blocks(model, data, work, N, dropout, out, w):
     """E2: outputs and loss. Worker w owns a stretch of blocks: their part of out, flat (N, outputs), and block_loss."""
     S = VECTORS * lanes(work.h)
@@ -579,17 +587,18 @@ def train_steps(model, data, rules, steps, work, batch_size, sums):
         l2 = rules.l2 / divisor if rules.l2_per_sample else rules.l2
         if steps.code != NO_STEP:
             coefficients(steps.code, steps.settings, steps.weight_decay, steps.rates[step], t, work.c)
-        L = 0.0
+        L, final = 0.0, False
         for chunk in range(start, stop, work.capacity):
             rows = min(stop - chunk, work.capacity)
             sample_phase(model, data, rules, work, chunk, rows, divisor, drops, t)
             for k in range((rows + S - 1) // S):
                 L += work.block_loss[k]
-            weight_phase(model, rules, steps, work, rows, chunk == start, chunk + rows == stop, l2, number(1))
+            final = chunk + rows == stop
+            weight_phase(model, rules, steps, work, rows, chunk == start, final, l2, number(1))
         if rules.clip_norm < np.inf and steps.code != NO_STEP:
             norm = np.sqrt(work.norms.sum())
             shrink = number(rules.clip_norm / norm) if norm > rules.clip_norm else number(1)
-            weight_phase(model, rules, steps, work, 0, False, True, l2, shrink)
+            weight_phase(model, rules, steps, work, np.int64(0), final, final, l2, shrink)
         if l2 > 0:
             L += 0.5 * l2 * work.squares.sum()
         sums[0] += N * L

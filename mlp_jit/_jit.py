@@ -102,7 +102,8 @@ def twins(function: Callable) -> Twins:
 def share(function: Callable) -> Twins:
     """Compile what one worker does of a `prange` loop: in the parallel twin a function of its own.
 
-    Were it a part of that loop, Numba's parallel pass would take what it writes to borrowed arrays for dead, and drop it.
+    Were it a part of that loop, Numba's parallel pass would take what it writes to borrowed arrays for dead, and drop
+    it.
     """
     return Twins(function, kernel)
 

@@ -107,7 +107,8 @@ DEFAULT_LOSS = {
 
 @kernel
 def output_delta(loss, phi, parameters, z, a, y, weight, top, total, delta, ell):
-    """E2: δ_k = ∂ℓ/∂z_k for every output k and sample n, times weight_n; ℓ of every sample. Writes delta, ell and total.
+    """E2: δ_k = ∂ℓ/∂z_k for every output k and sample n, times weight_n; ℓ of every sample. Writes delta, ell and
+    total.
 
     z, a, y and delta (outputs, N) have a sample in each column, parameters (outputs,), weight and ell (N,); top and
     total (N,) are what `softmax` left.

@@ -1,8 +1,8 @@
 """E6, θ ← θ − η · step(∂L/∂θ), for seven optimizers, and the objects that remember their moments.
 
-Each kernel reads as its definition, for a stretch of the flat parameter vector: g is ∂L/∂θ, m and v are the same stretch
-of the moments. The numbers that change only with t, the number of the step (from 1), come in `c`: `coefficients` works
-them out once a step, in float64.
+Each kernel reads as its definition, for a stretch of the flat parameter vector: g is ∂L/∂θ, m and v are the same
+stretch of the moments. The numbers that change only with t, the number of the step (from 1), come in `c`:
+`coefficients` works them out once a step, in float64.
 
 All of E6 with momentum is written with the velocity v ← μ v − η g, as scikit-learn and Keras have it; PyTorch keeps η
 out of v, which is the same while η stays constant.

@@ -4,7 +4,7 @@ Every message says which argument, what was expected and what came. The input it
 passed on is a read-only view or a copy.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -14,11 +14,10 @@ import numpy as np
 CHUNK = 1 << 20  # numbers handled in one go where the whole array might not fit in memory a second time
 
 
-def choice(name: str, value: Any, known: Iterable[str]) -> str:
+def choice(name: str, value: Any, known: Collection[str]) -> str:
     """`value` if it is one of the names known, else ValueError that lists them."""
-    names = list(known)
-    if not isinstance(value, str) or value not in names:
-        raise ValueError(f"{name}: expected one of {', '.join(names)}; got {value!r}")
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name}: expected one of {', '.join(known)}; got {value!r}")
     return value
 
 
@@ -93,6 +92,8 @@ def is_finite(array: np.ndarray) -> bool:
 
 def as_array(name: str, value: Any) -> np.ndarray:
     """`value` as an array of real numbers, in whatever dtype and layout it came. TypeError for anything else."""
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
     if hasattr(value, "toarray") and hasattr(value, "nnz"):
         raise TypeError(f"{name}: expected a dense array, got the sparse {type(value).__name__}; use {name}.toarray()")
     try:
@@ -116,8 +117,11 @@ def for_engine(array: np.ndarray, kind: np.dtype) -> np.ndarray:
 
     Always read-only, so that compiled code has one signature and no way to change its input.
     """
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, and the caller's check says so
-        ready = np.ascontiguousarray(array, dtype=kind).view()
+    if array.dtype == kind and array.flags.c_contiguous:
+        ready = array.view(np.ndarray)
+    else:
+        with np.errstate(over="ignore"):  # a float64 beyond float32 becomes inf, and the caller's check says so
+            ready = np.ascontiguousarray(array, dtype=kind)
     ready.flags.writeable = False
     return ready
 

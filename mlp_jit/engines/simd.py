@@ -1,12 +1,13 @@
 """The register tile that `lanes.py` is written with: a small block of accumulators that stays in vector registers.
 
-A tile has M rows of V vectors of `lanes` numbers. To Numba it is a value whose data model is an LLVM array of vectors, so
-a loop that only adds to it keeps it in registers:
+A tile has M rows of V vectors of `lanes` numbers. To Numba it is a value whose data model is an LLVM array of
+vectors, so a loop that only adds to it keeps it in registers:
 
 - `tile_zero(M, V, out)` starts it from 0; `tile_rows(M, V, b, p)` from b[p + m] in every lane of row m; and
   `tile_load(M, V, x, p, stride, count)` from x[p + m·stride : … + count], 0 in the lanes behind;
 - `tile_fma(tile, w, p, stride, a, q)` adds w[p + m·stride] · a[q : q + V·lanes] to row m: the heart of E1, E3 and E4;
-- `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, count)` `count` lanes of each.
+- `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, count)` `count` lanes of
+  each.
 
 `transpose` turns a square of numbers in registers, `copy_row` moves NEURONS of them, and `view` makes an array of a
 part of a flat one without a reference count. M and V reach the intrinsics as literals where every function between is
@@ -120,9 +121,7 @@ def _splat(builder, scalar, vector):
 def _mask(builder, vector, count):
     """True in the first `count` lanes."""
     integers = ir.VectorType(I64, vector.count)
-    return builder.icmp_signed(
-        "<", ir.Constant(integers, list(range(vector.count))), _splat(builder, count, integers)
-    )
+    return builder.icmp_signed("<", ir.Constant(integers, list(range(vector.count))), _splat(builder, count, integers))
 
 
 def _masked(builder, name, result, arguments, vector):
@@ -255,7 +254,8 @@ def tile_store_part(typingctx, tile, x, p, stride, count):
 
 @intrinsic(prefer_literal=True)
 def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
-    """A square, turned: source[rows[r + s] + q + c] to out[p + c·stride + s], for `lanes` rows s and `columns` columns c.
+    """A square, turned: source[rows[r + s] + q + c] to out[p + c·stride + s], for `lanes` rows s and `columns`
+    columns c.
 
     `columns` may exceed the square's. Every NEURONS rows s (where the square has more) go `jump` apart instead of
     NEURONS, which is how the panels of E3 lie; a literal 0 keeps them together.
@@ -299,7 +299,9 @@ def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
 
 @intrinsic
 def at(typingctx, flat, p):
-    """The place of flat[p], which tiles take for an array: chosen among arrays at no cost, as it counts no references."""
+    """The place of flat[p], which tiles take for an array: chosen among arrays at no cost, as it counts no
+    references.
+    """
 
     def codegen(context, builder, signature, args):
         return builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])

@@ -1,0 +1,189 @@
+"""What one call of the lanes engine works with: the records that its kernels pass on, and the scratch of one call."""
+
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from .._jit import template
+from ..optimizers import COEFFICIENTS
+from .simd import NEURONS, VECTORS, lanes, lanes_of, stretch
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+LAYER, FIRST, LAST = range(3)  # columns of a task: rows FIRST..LAST of the layer's W
+WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
+TASK_ROWS = 64  # rows of W that one task of the weights phase updates
+CHUNK_ROWS, CHUNK_BYTES = 1024, 2**20  # a batch beyond both of these is walked in chunks, its gradient summed up
+
+
+class Model(NamedTuple):
+    """The network as kernels read it: layout's table, this module's plan and tasks, θ, and W in panels."""
+
+    table: np.ndarray
+    plan: np.ndarray
+    tasks: np.ndarray
+    params: np.ndarray
+    packed: np.ndarray
+    loss: int
+    parameters: np.ndarray
+
+
+class Data(NamedTuple):
+    """Samples: X and y flat, the weights, and which samples in what order, by data set row and by row of X."""
+
+    X: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray
+    order: np.ndarray
+    places: np.ndarray
+
+
+class Rules(NamedTuple):
+    """`Regularization` as kernels read it: numbers of the parameters' dtype, dropout for each layer."""
+
+    l2: float
+    l2_per_sample: bool
+    dropout: np.ndarray
+    seed: np.uint64
+    clip_value: float
+    clip_norm: float
+
+
+class Steps(NamedTuple):
+    """The optimizer: its code, moments (flat), settings and decay, η of each step, and the steps before."""
+
+    code: int
+    moments: np.ndarray
+    settings: np.ndarray
+    weight_decay: float
+    rates: np.ndarray
+    t: int
+
+
+class Work(NamedTuple):
+    """Scratch of one call: how much of it a block, a δ, a chunk and a strip take, and the arrays."""
+
+    workers: int
+    size: int
+    half: int
+    capacity: int
+    strip: int
+    a: np.ndarray  # a chunk's blocks: a, which is h where nothing is dropped
+    h: np.ndarray
+    panels: np.ndarray
+    block_loss: np.ndarray
+    z: np.ndarray  # from here to starts each worker has its own part
+    delta: np.ndarray
+    target: np.ndarray
+    samples: np.ndarray
+    ids: np.ndarray
+    starts: np.ndarray
+    g: np.ndarray  # the gradient: of all parameters where `whole`, else a strip for each worker
+    whole: bool
+    c: np.ndarray
+    squares: np.ndarray  # Σ w² and Σ g² of each task
+    norms: np.ndarray
+
+
+class Desk(NamedTuple):
+    """One worker's own scratch."""
+
+    z: np.ndarray
+    delta: np.ndarray
+    target: np.ndarray
+    samples: np.ndarray
+    ids: np.ndarray
+    starts: np.ndarray
+
+
+@template
+def desk_of(work, w):
+    """layout: the scratch of worker w."""
+    S = VECTORS * lanes(work.h)
+    return Desk(
+        stretch(work.z, w * work.size, work.size),
+        stretch(work.delta, w * 2 * work.half, 2 * work.half),
+        stretch(work.target, w * work.size, work.size),
+        stretch(work.samples, w * 4 * S, 4 * S),
+        stretch(work.ids, w * S, S),
+        stretch(work.starts, w * S, S),
+    )
+
+
+def _rounded(n: int, step: int) -> int:
+    return -(-n // step) * step
+
+
+def _aligned(dtype: np.dtype, *sizes: int) -> list[np.ndarray]:
+    """Zeros: an array for each size, starting where a vector register's load does not straddle two cache lines."""
+    starts = [0, *accumulate(_rounded(size * dtype.itemsize, 64) for size in sizes)]
+    room = np.zeros(starts[-1] + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    return [
+        room[first + start : first + start + size * dtype.itemsize].view(dtype)
+        for start, size in zip(starts, sizes, strict=False)
+    ]
+
+
+class Shape(NamedTuple):
+    """What follows from a network's sizes and a number of rows: plan, tasks, and how long each array has to be."""
+
+    plan: np.ndarray
+    tasks: np.ndarray
+    size: int
+    half: int
+    capacity: int
+    strip: int
+    packed: int
+    panels: int
+
+
+@lru_cache
+def shape_of(sizes: tuple[int, ...], dtype: np.dtype, rows: int) -> Shape:
+    """The `Shape` for batches of at most `rows` samples."""
+    L, depth = lanes_of(dtype), len(sizes)
+    S = VECTORS * L
+    size = (sum(sizes) + depth + NEURONS) * S
+    half = (max(sizes) + max(NEURONS, L)) * S
+    widths = [_rounded(n, L) for n in sizes]
+    bytes_a_block = dtype.itemsize * (size + S * sum(widths[1:]))
+    capacity = min(_rounded(rows, S), max(_rounded(CHUNK_ROWS, S), CHUNK_BYTES // bytes_a_block * S))
+    plan = np.zeros((depth, 3), np.int64)
+    packed = panels = 0
+    for l in range(1, depth):
+        backward = packed + _rounded(sizes[l], NEURONS) * (sizes[l - 1] + 1)
+        plan[l] = packed, backward, panels
+        packed = backward + (_rounded(sizes[l - 1], max(NEURONS, L)) * sizes[l] if l > 1 else 0)
+        panels += widths[l] * capacity
+    tasks = [
+        (l, i, min(i + TASK_ROWS, n_in + 1))
+        for l, n_in in enumerate(sizes[:-1], start=1)
+        for i in range(0, n_in + 1, TASK_ROWS)
+    ]
+    strip = min(TASK_ROWS, max(sizes[:-1]) + 1) * max(sizes[1:])
+    return Shape(plan, np.array(tasks), size, half, capacity, strip, packed, panels)
+
+
+def workspace(network: "Network", rows: int, workers: int, g: np.ndarray | None, drops: bool) -> tuple[Model, Work]:
+    """Model and Work for batches of at most `rows` samples; the gradient goes to `g` (P,) where that is given."""
+    dtype = network.dtype
+    plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape_of(network.sizes, dtype, rows)
+    S = VECTORS * lanes_of(dtype)
+    blocks = capacity // S
+    packed, h, a, panels, z, delta, target, samples, strips, c = _aligned(
+        dtype, n_packed, blocks * size, blocks * size if drops else 0, n_panels,
+        workers * size, workers * 2 * half, workers * size, workers * 4 * S,
+        workers * strip if g is None else 0, COEFFICIENTS,
+    )  # fmt: skip
+    model = Model(
+        network.table, plan, tasks, network.params, packed, network.loss_function.code, network.loss_parameters
+    )
+    work = Work(
+        workers, size, half, capacity, strip, a if drops else h, h, panels, np.zeros(blocks),
+        z, delta, target, samples, np.zeros(workers * S, np.int64), np.zeros(workers * S, np.int64),
+        strips if g is None else g, g is not None, c, np.zeros(len(tasks)), np.zeros(len(tasks)),
+    )  # fmt: skip
+    return model, work

@@ -1,4 +1,4 @@
-"""python -m mlp_jit demo"""
+"""python -m mlp_jit demo | info"""
 
 import argparse
 
@@ -7,11 +7,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m mlp_jit", description="Multilayer perceptrons for the CPU.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="train on handwritten digits and time each engine")
-    parser.parse_args()
+    commands.add_parser("info", help="show the CPU, the threads and the cache, and measure the arithmetic rate")
+    if parser.parse_args().command == "demo":
+        from .demo import demo
 
-    from .demo import demo
+        demo()
+    else:
+        from .info import info
 
-    demo()
+        info()
 
 
 if __name__ == "__main__":

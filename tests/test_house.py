@@ -25,7 +25,7 @@ LAYERS = [
     {"network"},
     {"training"},
     {"estimators"},
-    {"__init__", "demo"},
+    {"__init__", "demo", "info"},
     {"__main__"},
 ]
 

@@ -4,26 +4,63 @@ import functools
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mlp_jit import Network
 from mlp_jit.engines import ENGINES
-from mlp_jit.optimizers import OPTIMIZERS
+from mlp_jit.optimizers import Optimizer
 
 BASELINE = "vectorized"
 OURS = [name for name in ENGINES if name != BASELINE]
 DTYPES = ["float32", "float64"]
+RATE = 1e-5  # small: after thousands of epochs the work must still be that of the first, without vanishing gradients
+ROUNDS = 7  # of a ratio, at least
 
-# name: layer sizes, batch size, steps an epoch (enough of them that a call's own cost does not show)
+
+@dataclass(frozen=True)
+class Problem:
+    """Layer sizes, samples a batch and batches an epoch: enough that a call's own cost does not show."""
+
+    sizes: tuple[int, ...]
+    batch_size: int
+    steps: int
+    activation: str = "relu"
+    output: str = "softmax"
+
+    @property
+    def n_samples(self) -> int:
+        return self.batch_size * self.steps
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """X (n_samples, inputs) and y: random classes (n_samples,), or the exponentials of random matrices."""
+        rng = np.random.default_rng(0)
+        if self.output == "identity":
+            return exponentials(rng, self.n_samples)
+        X = rng.normal(size=(self.n_samples, self.sizes[0]))
+        return X, rng.integers(0, max(2, self.sizes[-1]), self.n_samples)
+
+
+def exponentials(rng: np.random.Generator, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices A, 2 by 2 and uniform on ±1, and e^A, each as a row of four."""
+    from scipy.linalg import expm  # it comes with scikit-learn
+
+    A = rng.uniform(-1, 1, (n_samples, 2, 2))
+    return A.reshape(-1, 4), expm(A).reshape(-1, 4)
+
+
 PROBLEMS = {
-    "2-8-2 batch 4": ([2, 8, 2], 4, 100),
-    "32-32-2 batch 16": ([32, 32, 2], 16, 60),
-    "32-64-32-2 batch 32": ([32, 64, 32, 2], 32, 40),
-    "64-100-10 batch 200": ([64, 100, 10], 200, 7),
-    "784-128-10 batch 128": ([784, 128, 10], 128, 4),
-    "784-256-256-10 batch 128": ([784, 256, 256, 10], 128, 2),
+    "2-8-2 batch 4": Problem((2, 8, 2), 4, 500),
+    "32-32-2 batch 16": Problem((32, 32, 2), 16, 128),
+    "32-64-32-2 batch 32": Problem((32, 64, 32, 2), 32, 64),
+    "64-100-10 batch 200": Problem((64, 100, 10), 200, 10),
+    "784-128-10 batch 128": Problem((784, 128, 10), 128, 78),
+    "784-256-256-10 batch 128": Problem((784, 256, 256, 10), 128, 78),
+    "256-1024-1024-1024-10 batch 512": Problem((256, 1024, 1024, 1024, 10), 512, 4),
+    "4-32-16-4 tanh full batch": Problem((4, 32, 16, 4), 10_000, 1, "tanh", "identity"),
 }
 
 
@@ -39,18 +76,26 @@ def one_thread(function: Callable) -> Callable:
 
 
 class Epoch:
-    """One network and one data set; calling it trains an epoch. `params` shows what came of it."""
+    """One network and one data set; calling it trains an epoch. `params` shows what came of it.
 
-    def __init__(self, problem: str, dtype: str, engine: str, optimizer: str = "sgd") -> None:
-        sizes, self.batch_size, steps = PROBLEMS[problem]
-        rng = np.random.default_rng(0)
-        n_samples = self.batch_size * steps
-        self.network = Network(sizes, activation="relu", output="softmax", dtype=dtype, random_state=0)
-        self.data = self.network.check(rng.normal(size=(n_samples, sizes[0])), rng.integers(0, sizes[-1], n_samples))
-        self.order = rng.permutation(n_samples)
-        self.rates = np.full(steps, 1e-3)
+    Weights and then the order of the samples are drawn as scikit-learn's MLP draws them for `random_state=0`.
+    """
+
+    def __init__(self, problem: Problem, dtype: str, engine: str, optimizer: Optimizer, n_threads: int = 1) -> None:
+        rng = np.random.RandomState(0)
+        self.problem, self.optimizer, self.n_threads = problem, optimizer, n_threads
+        self.network = Network(
+            problem.sizes,
+            activation=problem.activation,
+            output=problem.output,
+            initializer="scikit_learn",
+            dtype=dtype,
+            random_state=rng,
+        )
+        self.data = self.network.check(*problem.data())
+        self.order = rng.permutation(problem.n_samples)
+        self.rates = np.full(problem.steps, RATE)
         self.engine = ENGINES[engine]
-        self.optimizer = OPTIMIZERS[optimizer]()
 
     @property
     def params(self) -> np.ndarray:
@@ -58,18 +103,49 @@ class Epoch:
 
     def __call__(self) -> float:
         return self.engine.train_epoch(
-            self.network, *self.data, self.order, self.batch_size, self.optimizer, self.rates, n_threads=1
+            self.network,
+            *self.data,
+            self.order,
+            self.problem.batch_size,
+            self.optimizer,
+            self.rates,
+            n_threads=self.n_threads,
         )
+
+
+def assert_parity(ours: Any, theirs: Any) -> None:
+    """Train both for an epoch: losses must agree to 1e-4, parameters to a part of the way they came.
+
+    That part is 1e-6, and 1e-2 in float32, where some z lies so close to ReLU's kink that rounding decides.
+    """
+    start = ours.params.copy()
+    losses = ours(), theirs()
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    apart, way = np.linalg.norm(ours.params - theirs.params), np.linalg.norm(ours.params - start)
+    assert apart < (1e-2 if start.dtype == np.float32 else 1e-6) * way, f"{apart:.2g} apart after a way of {way:.2g}"
 
 
 def ratio(ours: Callable, baseline: Callable, seconds: float = 1.0) -> float:
     """The median over rounds of time(ours) / time(baseline), the two taking turns for about this long."""
+    return median_ratio(lambda: turn(ours), lambda: turn(baseline), seconds)
+
+
+def median_ratio(ours: Callable[[], float], baseline: Callable[[], float], seconds: float = 1.0) -> float:
+    """`ratio` of two functions that take the time themselves and return it."""
     ratios: list[float] = []
     end = time.perf_counter() + seconds
-    while len(ratios) < 11 or time.perf_counter() < end:
-        start = time.perf_counter()
-        ours()
-        middle = time.perf_counter()
-        baseline()
-        ratios.append((middle - start) / (time.perf_counter() - middle))
+    while len(ratios) < ROUNDS or time.perf_counter() < end:
+        ratios.append(ours() / baseline())
     return statistics.median(ratios)
+
+
+def turn(function: Callable, seconds: float = 0.0) -> float:
+    """The median time of a call, over calls for at least this long."""
+    times: list[float] = []
+    stop, end = 0.0, time.perf_counter() + seconds
+    while not times or stop < end:
+        start = time.perf_counter()
+        function()
+        stop = time.perf_counter()
+        times.append(stop - start)
+    return statistics.median(times)

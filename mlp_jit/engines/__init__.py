@@ -4,4 +4,4 @@ from . import lanes, loops, vectorized
 from .contract import Engine
 
 ENGINES: dict[str, Engine] = {"lanes": lanes, "loops": loops, "vectorized": vectorized}
-DEFAULT = "loops"
+DEFAULT = "lanes"

@@ -1,6 +1,6 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Six ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Seven ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels.
 - `inlined`: one scalar function, made part of whatever loop calls it.
@@ -8,6 +8,7 @@ Six ways to compile, all lazily (importing compiles nothing) and all with the sa
 - `share`: what one worker does of a parallel loop: twins, see there.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
+- `c_function`: a function called by its address.
 - `by_dtype`: a scalar function with one body for float32 and one for float64.
 
 `call` runs a twin: it picks the serial or the parallel one and keeps Numba's threading layers safe.
@@ -29,7 +30,7 @@ from typing import Any
 
 import numba
 import numpy as np
-from numba import njit
+from numba import cfunc, njit
 from numba.extending import overload
 
 # No fastmath: it lets LLVM round differently in each copy of a function that it makes, so that a serial and a parallel
@@ -64,6 +65,29 @@ def inlined(function: Callable) -> Any:
 def template(function: Callable) -> Any:
     """Copy one function into each caller as if it were written there: a literal argument stays a literal inside."""
     return _compile(function, inline="always")
+
+
+def as_template(compiled: Any) -> Any:
+    """A kernel once more, as a `template`."""
+    return template(getattr(compiled, "py_func", compiled))  # with NUMBA_DISABLE_JIT it is the function itself
+
+
+_entries: list = []  # what C addresses point into must not go away
+
+
+def c_function(signature: Any, function: Callable) -> int:
+    """Compile a function for calls from C, or from a kernel, by its address, which is returned. Nothing may raise in it.
+
+    Compiled on its own and not again as a part of each caller; an int in its closure is a constant, so that branches on
+    it are cut off before anything is typed.
+    """
+    flags = FLAGS | {"no_cfunc_wrapper": False}
+    try:
+        entry = cfunc(signature, **flags, cache=True)(function)
+    except RuntimeError:
+        entry = cfunc(signature, **flags, cache=False)(function)
+    _entries.append(entry)
+    return int(entry.address)
 
 
 class Twins:

@@ -26,12 +26,12 @@ from numba import prange
 from numba.core import config
 
 from .._jit import call, kernel, share, template, threads, twins
-from ..activations import SOFTMAX, activate, scale_by_slope, softmax
+from ..activations import SOFTMAX
 from ..dropout import drop, dropout_key
-from ..losses import output_delta
-from ..optimizers import coefficients, update_stretch
+from ..optimizers import coefficients
 from . import loops
 from .contract import NONE, Regularization, mean_loss
+from .entries import ACTIVATION, SLOPE, call_entry, optimizer_step
 from .layout import N_IN, N_OUT, PHI, WEIGHTS
 from .panels import BACKWARD, DELTA, FORWARD, first_row, gather_block, is_packed, pack_rows, panel_block, width_of
 from .regularizers import clip, start_gradient, sum_of_squares
@@ -182,20 +182,20 @@ def load_block(model, data, N, start, rows, width, desk, h):
 def forward_block(model, dropout, drops, seed, t, width, desk, a, h):
     """E1: every layer in turn for the block whose inputs are layer 0 of h. Owns a, h and the desk."""
     table, plan, params, packed = model.table, model.plan, model.params, model.packed
-    z, samples, ids = desk.z, desk.samples, desk.ids
+    z, samples, ids, entries = desk.z, desk.samples, desk.ids, model.phi
     last = table.shape[0] - 1
     for l in range(1, last + 1):
-        n_in, n_out, phi = table[l, N_IN], table[l, N_OUT], table[l, PHI]
+        n_in, n_out = table[l, N_IN], table[l, N_OUT]
         below, here = first_row(table, l - 1) * width, first_row(table, l) * width
         for s in range(width):
             h[below + n_in * width + s] = 1
         W, panels = at(params, table[l, WEIGHTS]), at(packed, plan[l, FORWARD])
         forward_layer(W, panels, n_in, n_out, at(h, below), width, at(z, here))
-        if phi == SOFTMAX:
-            top, total = stretch(samples, TOP * width, width), stretch(samples, TOTAL * width, width)
-            softmax(view(z, here, n_out, width), view(a, here, n_out, width), top, total)
+        if table[l, PHI] == SOFTMAX:
+            top, total = at(samples, TOP * width), at(samples, TOTAL * width)
+            call_entry(entries[l, ACTIVATION], (at(z, here), at(a, here), top, total, n_out, width))
         else:
-            activate(phi, view(z, here, 1, n_out * width), view(a, here, 1, n_out * width), 0)
+            call_entry(entries[l, ACTIVATION], (at(z, here), at(a, here), n_out * width))
         if drops and l < last:  # also where this layer's p is 0: the next one reads h
             key = dropout_key(seed, t, l)
             drop(dropout[l], key, ids, view(a, here, n_out, width), view(h, here, n_out, width))
@@ -208,14 +208,14 @@ def loss_block(model, data, start, rows, width, desk, a):
     last = table.shape[0] - 1
     n_out, here = table[last, N_OUT], first_row(table, last) * width
     gather_block(data.y, data.places, start, rows, width, n_out, desk.starts, desk.target)
-    weight, ell = stretch(samples, WEIGHT * width, width), stretch(samples, ELL * width, width)
-    top, total = stretch(samples, TOP * width, width), stretch(samples, TOTAL * width, width)
-    z, a, y = view(desk.z, here, n_out, width), view(a, here, n_out, width), view(desk.target, 0, n_out, width)
-    delta = view(desk.delta, 0, n_out, width)
-    output_delta(model.loss, table[last, PHI], model.parameters, z, a, y, weight, top, total, delta, ell)
+    weight, top, total, ell = (
+        at(samples, WEIGHT * width), at(samples, TOP * width), at(samples, TOTAL * width), at(samples, ELL * width)
+    )  # fmt: skip
+    z, y, delta = at(desk.z, here), at(desk.target, 0), at(desk.delta, 0)
+    call_entry(model.loss, (at(model.parameters, 0), z, at(a, here), y, weight, top, total, delta, ell, n_out, width))
     L = 0.0
     for s in range(rows):
-        L += weight[s] * ell[s]
+        L += samples[WEIGHT * width + s] * samples[ELL * width + s]
     return L
 
 
@@ -223,7 +223,7 @@ def loss_block(model, data, start, rows, width, desk, a):
 def backward_block(model, dropout, seed, t, width, desk, half, a, panels, capacity, n_0):
     """E3: every layer from the last down, each δ into its panels. Owns the desk, whose delta has two halves in turn."""
     table, plan, packed = model.table, model.plan, model.packed
-    z, delta, ids, starts = desk.z, desk.delta, desk.ids, desk.starts
+    z, delta, ids, starts, entries = desk.z, desk.delta, desk.ids, desk.starts, model.phi
     delta_j = np.int64(0)  # a literal 0 would be one more type to compile for
     for l in range(table.shape[0] - 1, 0, -1):
         n_in, n_out = table[l, N_IN], table[l, N_OUT]
@@ -231,8 +231,7 @@ def backward_block(model, dropout, seed, t, width, desk, half, a, panels, capaci
         if l > 1:
             here, delta_i = first_row(table, l - 1) * width, half - delta_j
             hidden_delta(at(packed, plan[l, BACKWARD]), n_in, n_out, at(delta, delta_j), width, at(delta, delta_i))
-            z_i, a_i = view(z, here, 1, n_in * width), view(a, here, 1, n_in * width)
-            scale_by_slope(table[l - 1, PHI], z_i, a_i, view(delta, delta_i, 1, n_in * width), 0)
+            call_entry(entries[l - 1, SLOPE], (at(z, here), at(a, here), at(delta, delta_i), n_in * width))
             if dropout[l - 1] > 0:
                 delta_l = view(delta, delta_i, n_in, width)
                 drop(dropout[l - 1], dropout_key(seed, t, l - 1), ids, delta_l, delta_l)
@@ -297,8 +296,8 @@ def weight_tasks(model, rules, steps, work, rows, first, final, l2, shrink, w):
         else:
             clip(g, shrink, bound)
         if final and steps.code != NO_STEP and (rows == 0 or not norm_first):
-            m, v = stretch(moments, p, count), stretch(moments, moments.size - params.size + p, count)
-            update_stretch(steps.code, theta, g, m, v, c)
+            m, v = at(moments, p), at(moments, moments.size - params.size + p)
+            call_entry(steps.entry, (at(theta, 0), at(g, 0), m, v, at(c, 0), count))
             pack_rows(table, plan, l, i_0, i_1, params, starts, packed)
 
 
@@ -430,7 +429,7 @@ def _train(
         number(regularization.l2), regularization.l2_per_sample, dropout, np.uint64(regularization.seed),
         number(regularization.clip_value), number(regularization.clip_norm),
     )  # fmt: skip
-    model, work = workspace(network, rows, workers, g, bool(dropout.any()))
+    model, work = workspace(network, rows, workers, g=g, drops=bool(dropout.any()), trains=True, loss=True)
     if g is None and (rules.clip_norm < np.inf or rows > work.capacity):
         work = work._replace(g=np.empty_like(network.params), whole=True)
     call(train_steps, model, data, rules, steps, work, batch_size, sums, n_threads=n_threads, parallel=workers > 1)
@@ -444,7 +443,7 @@ def _evaluate(
     rows, dtype = X.shape[0], network.dtype
     workers = _workers(network, rows, n_threads)
     S = VECTORS * lanes_of(dtype)
-    model, work = workspace(network, workers * S, workers, None, False)
+    model, work = workspace(network, workers * S, workers, trains=False, loss=y.size > 0)
     work = work._replace(block_loss=np.zeros(-(-rows // S)))
     order, out = np.arange(rows), np.empty((rows, network.sizes[-1]), dtype)
     N = float(sample_weight.sum(dtype=np.float64))
@@ -489,7 +488,7 @@ def gradient(
 ) -> tuple[float, np.ndarray]:
     order, sums, g = np.arange(X.shape[0]), np.zeros(2), np.empty_like(network.params)
     data = Data(X.reshape(-1), y.reshape(-1), sample_weight, order, order)
-    nothing = Steps(NO_STEP, network.params, np.zeros(5), 0.0, np.zeros(1), 0)
+    nothing = Steps(NO_STEP, 0, network.params, np.zeros(5), 0.0, np.zeros(1), 0)
     _train(network, data, X.shape[0], Regularization(l2=l2), nothing, sums, g, n_threads)
     return mean_loss(sums), g
 
@@ -513,7 +512,8 @@ def train_epoch(
     data = Data(X.reshape(-1), y.reshape(-1), sample_weight, order, order if places is None else places)
     optimizer.start(network.params)
     moments, settings, decay = optimizer.moments.reshape(-1), optimizer.settings, optimizer.decoupled_decay
-    steps = Steps(optimizer.code, moments, settings, decay, rates, optimizer.t)
+    entry = optimizer_step(optimizer.code, network.dtype)
+    steps = Steps(optimizer.code, entry, moments, settings, decay, rates, optimizer.t)
     _train(network, data, batch_size, regularization, steps, sums, None, n_threads)
     optimizer.t += rates.size
     return mean_loss(sums)

@@ -8,6 +8,7 @@ import numpy as np
 
 from .._jit import template
 from ..optimizers import COEFFICIENTS
+from .entries import of_layers, of_loss
 from .simd import NEURONS, VECTORS, lanes, lanes_of, stretch
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ CHUNK_ROWS, CHUNK_BYTES = 1024, 2**20  # a batch beyond both of these is walked 
 
 
 class Model(NamedTuple):
-    """The network as kernels read it: layout's table, this module's plan and tasks, θ, and W in panels."""
+    """The network as kernels read it: layout's table, this module's plan and tasks, θ, W in panels, and its entries."""
 
     table: np.ndarray
     plan: np.ndarray
     tasks: np.ndarray
     params: np.ndarray
     packed: np.ndarray
+    phi: np.ndarray
     loss: int
     parameters: np.ndarray
 
@@ -53,9 +55,10 @@ class Rules(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The optimizer: its code, moments (flat), settings and decay, η of each step, and the steps before."""
+    """The optimizer: its code and entry, moments (flat), settings and decay, η of each step, and the steps before."""
 
     code: int
+    entry: int
     moments: np.ndarray
     settings: np.ndarray
     weight_decay: float
@@ -167,7 +170,16 @@ def shape_of(sizes: tuple[int, ...], dtype: np.dtype, rows: int) -> Shape:
     return Shape(plan, np.array(tasks), size, half, capacity, strip, packed, panels)
 
 
-def workspace(network: "Network", rows: int, workers: int, g: np.ndarray | None, drops: bool) -> tuple[Model, Work]:
+def workspace(
+    network: "Network",
+    rows: int,
+    workers: int,
+    *,
+    trains: bool,
+    loss: bool,
+    drops: bool = False,
+    g: np.ndarray | None = None,
+) -> tuple[Model, Work]:
     """Model and Work for batches of at most `rows` samples; the gradient goes to `g` (P,) where that is given."""
     dtype = network.dtype
     plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape_of(network.sizes, dtype, rows)
@@ -179,8 +191,9 @@ def workspace(network: "Network", rows: int, workers: int, g: np.ndarray | None,
         workers * strip if g is None else 0, COEFFICIENTS,
     )  # fmt: skip
     model = Model(
-        network.table, plan, tasks, network.params, packed, network.loss_function.code, network.loss_parameters
-    )
+        network.table, plan, tasks, network.params, packed, of_layers(network, trains=trains),
+        of_loss(network) if loss else 0, network.loss_parameters,
+    )  # fmt: skip
     work = Work(
         workers, size, half, capacity, strip, a if drops else h, h, panels, np.zeros(blocks),
         z, delta, target, samples, np.zeros(workers * S, np.int64), np.zeros(workers * S, np.int64),

@@ -1,0 +1,116 @@
+"""What a network chooses by code (φ, φ', ℓ, the optimizer), compiled for that code alone and called by its address.
+
+One compiled engine serves all choices, yet nobody waits for fourteen activations and seven optimizers to compile: the
+branches on a code that is an int in a closure are cut off before anything is typed, and what is called by address is
+compiled once and not again as a part of every caller. Each entry takes places (`simd.at`) and sizes, and lives as
+long as the process does.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, from_dtype, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .._jit import as_template, c_function
+from ..activations import SOFTMAX, activate, scale_by_slope, softmax
+from ..losses import output_delta
+from ..optimizers import COEFFICIENTS, update_stretch
+from .layout import PHI
+
+if TYPE_CHECKING:
+    from ..network import Network
+
+ACTIVATION, SLOPE = range(2)  # columns of a network's entries
+
+_activate, _scale_by_slope = as_template(activate), as_template(scale_by_slope)
+_output_delta, _update_stretch = as_template(output_delta), as_template(update_stretch)
+
+
+@intrinsic
+def call_entry(typingctx, address, arguments):
+    """Call what lies at this address with a tuple of places and integers. It returns nothing."""
+
+    def codegen(context, builder, signature, args):
+        values = cgutils.unpack_tuple(builder, args[1])
+        function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, arguments), codegen
+
+
+def _signature(dtype: np.dtype, places: int, sizes: int) -> types.Type:
+    return types.void(*[types.CPointer(from_dtype(dtype))] * places, *[types.intp] * sizes)
+
+
+@cache
+def activation(phi: int, dtype: np.dtype) -> int:
+    """E1, a = φ(z): the entry (z, a; count), for softmax (z, a, top, total; outputs, N) as in `activations.softmax`."""
+    if phi == SOFTMAX:
+
+        def softmax_entry(z, a, top, total, outputs, N):
+            softmax(carray(z, (outputs, N)), carray(a, (outputs, N)), carray(top, (N,)), carray(total, (N,)))
+
+        return c_function(_signature(dtype, 4, 2), softmax_entry)
+
+    def entry(z, a, count):
+        _activate(phi, carray(z, (1, count)), carray(a, (1, count)), 0)
+
+    return c_function(_signature(dtype, 2, 1), entry)
+
+
+@cache
+def slope(phi: int, dtype: np.dtype) -> int:
+    """E3, δ ← φ'(z) δ: the entry (z, a, delta; count)."""
+
+    def entry(z, a, delta, count):
+        _scale_by_slope(phi, carray(z, (1, count)), carray(a, (1, count)), carray(delta, (1, count)), 0)
+
+    return c_function(_signature(dtype, 3, 1), entry)
+
+
+@cache
+def loss(code: int, phi: int, dtype: np.dtype) -> int:
+    """E2, see `losses.output_delta`: the entry (parameters, z, a, y, weight, top, total, delta, ell; outputs, N)."""
+
+    def entry(parameters, z, a, y, weight, top, total, delta, ell, outputs, N):
+        shape = outputs, N
+        _output_delta(
+            code, phi, carray(parameters, (outputs,)), carray(z, shape), carray(a, shape), carray(y, shape),
+            carray(weight, (N,)), carray(top, (N,)), carray(total, (N,)), carray(delta, shape), carray(ell, (N,)),
+        )  # fmt: skip
+
+    return c_function(_signature(dtype, 9, 2), entry)
+
+
+@cache
+def optimizer_step(code: int, dtype: np.dtype) -> int:
+    """E6, see `optimizers.update_stretch`: the entry (theta, g, m, v, c; count)."""
+
+    def entry(theta, g, m, v, c, count):
+        size = (count,)
+        _update_stretch(
+            code, carray(theta, size), carray(g, size), carray(m, size), carray(v, size), carray(c, (COEFFICIENTS,))
+        )
+
+    return c_function(_signature(dtype, 5, 1), entry)
+
+
+def of_layers(network: "Network", *, trains: bool) -> np.ndarray:
+    """The addresses of φ and φ' of layers 0..L of a network, (L + 1, 2) int64; 0 where none is called."""
+    codes, dtype = network.table[:, PHI].tolist(), network.dtype
+    found = np.zeros((len(codes), 2), np.int64)
+    for l in range(1, len(codes)):
+        found[l, ACTIVATION] = activation(codes[l], dtype)
+        if trains and l < len(codes) - 1:
+            found[l, SLOPE] = slope(codes[l], dtype)
+    return found
+
+
+def of_loss(network: "Network") -> int:
+    """The address of a network's loss."""
+    return loss(network.loss_function.code, int(network.table[-1, PHI]), network.dtype)

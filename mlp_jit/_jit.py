@@ -76,7 +76,7 @@ _entries: list = []  # what C addresses point into must not go away
 
 
 def c_function(signature: Any, function: Callable) -> int:
-    """Compile a function for calls from C, or from a kernel, by its address, which is returned. Nothing may raise in it.
+    """Compile a function for calls by its address, which is returned. Nothing may raise in it.
 
     Compiled on its own and not again as a part of each caller; an int in its closure is a constant, so that branches on
     it are cut off before anything is typed.

@@ -7,7 +7,7 @@ from .._jit import kernel
 
 @kernel
 def sum_of_squares(x):
-    """math: Σ x² in float64, in 32 interleaved partial sums: the loop over them vectorises, and their order is fixed."""
+    """math: Σ x² in float64, in 32 interleaved partial sums: a loop that vectorises, in a fixed order."""
     partial = np.zeros(32)
     whole = x.size // 32 * 32
     for p in range(0, whole, 32):

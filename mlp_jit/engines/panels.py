@@ -42,7 +42,7 @@ def is_packed(j, n_out):
 
 @kernel
 def gather_block(source, places, start, rows, width, columns, starts, out):
-    """layout: the rows places[start], … of `source`, flat, as the columns of a block; idle lanes repeat the last row."""
+    """layout: the rows places[start], … of `source`, flat, as columns of a block; idle lanes repeat the last row."""
     L = lanes(out)
     for s in range(width):
         starts[s] = places[start + min(s, rows - 1)] * columns

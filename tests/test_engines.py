@@ -2,20 +2,22 @@
 
 import hashlib
 import inspect
+import itertools
 import os
-import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import Oracle, flat
-from problems import PAIRS, assert_close, problem
+from problems import COMPILED, PAIRS, RUNNABLE, assert_close, problem
+from processes import run
 
 from mlp_jit import SGD, Network, fit
 from mlp_jit.activations import HIDDEN
-from mlp_jit.engines import ENGINES, loops
+from mlp_jit.engines import ENGINES, lanes, loops
 from mlp_jit.engines.contract import Engine, Regularization
 from mlp_jit.optimizers import OPTIMIZERS
 
@@ -29,12 +31,21 @@ REGULARIZATIONS = [
     {"clip_norm": 0.1},
     {"clip_norm": 0.1, "clip_value": 0.05},
 ]
+each_compiled = pytest.mark.parametrize("engine", COMPILED)
+each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
 def copies(problem):
-    """The problem once for each engine, every time with its own network."""
+    """The problem once for each engine's name, every time with its own network."""
     network, *data = problem
-    return [(engine, network.copy(), *data) for engine in ENGINES.values()]
+    return {name: (engine, network.copy(), *data) for name, engine in RUNNABLE.items()}
+
+
+def assert_agree(made, dtype, ulps):
+    """What each engine made, by its name, is what the loops made, number by number."""
+    for name, numbers in made.items():
+        for ours, theirs in zip(numbers, made["loops"], strict=True):
+            assert_close(ours, theirs, dtype, ulps, name)
 
 
 def epoch(engine, network, X, y, weight, *, optimizer, regularization=None, batch_size=4, rate=0.05, seed=3):
@@ -143,52 +154,55 @@ def test_hidden_delta_uses_the_weights_from_before_the_update(engine):
 @st.composite
 def random_problems(draw):
     loss, output = draw(st.sampled_from(PAIRS))
-    hidden = draw(st.lists(st.tuples(st.integers(1, 20), st.sampled_from(list(HIDDEN))), max_size=3))
+    units = st.integers(1, 70)
+    hidden = draw(st.lists(st.tuples(units, st.sampled_from(list(HIDDEN))), max_size=4))
     return problem(
-        (draw(st.integers(1, 20)), *(units for units, _ in hidden), draw(st.integers(1, 5))),
+        (draw(units), *(n_out for n_out, _ in hidden), draw(units)),
         activation=[name for _, name in hidden],
         loss=loss,
         output=output,
-        n=draw(st.integers(1, 40)),
+        n=draw(st.integers(1, 100)),
         seed=draw(st.integers(0, 1000)),
         dtype=draw(st.sampled_from(["float32", "float64"])),
+        noise=0.1,
+        weightless=draw(st.sampled_from([0.0, 0.3])),
     )
 
 
 @settings(max_examples=300)
 @given(random_problems(), st.sampled_from([0.0, 0.2]))
 def test_engines_agree_on_random_networks(problem, l2):
-    (a, network, *data), (b, *_) = copies(problem)
-    X, y, weight = data
-    dtype, ulps = network.dtype, 1000
-    for ours, theirs in [
-        (a.forward(network, X), b.forward(network, X)),
-        *zip(a.evaluate(network, X, y, weight), b.evaluate(network, X, y, weight), strict=True),
-        *zip(a.gradient(network, X, y, weight, l2=l2), b.gradient(network, X, y, weight, l2=l2), strict=True),
-    ]:
-        assert_close(ours, theirs, dtype, ulps)
+    made = {
+        name: (
+            engine.forward(network, X),
+            *engine.evaluate(network, X, y, weight),
+            *engine.gradient(network, X, y, weight, l2=l2),
+        )
+        for name, (engine, network, X, y, weight) in copies(problem).items()
+    }
+    assert_agree(made, problem[0].dtype, 1000)
 
 
+@settings(max_examples=300)
 @given(
     random_problems(),
-    st.integers(1, 45),
-    st.sampled_from([{}, EVERYTHING]),
+    st.integers(1, 110),
+    st.sampled_from([*REGULARIZATIONS, EVERYTHING]),
+    st.sampled_from([0.0, 0.3]),
     st.sampled_from([SGD(), SGD(0.9), SGD(0.9, nesterov=True)]),
 )
-def test_engines_agree_on_random_epochs(problem, batch_size, regularization, optimizer):
+def test_engines_agree_on_random_epochs(problem, batch_size, regularization, p, optimizer):
     """Only SGD, whose step is no steeper than its gradient: the others turn a rounding near g = 0 into a whole step."""
-    hidden = len(problem[0].sizes) - 2
-    regularization = {**regularization, "dropout": (0.3,) * hidden if regularization else ()}
-    trained = []
-    for engine, network, *data in copies(problem):
+    regularization = {**regularization, "dropout": (p,) * (len(problem[0].sizes) - 2)}
+    made = {}
+    for name, (engine, network, *data) in copies(problem).items():
         loss = epoch(
             engine, network, *data,
             optimizer=SGD(optimizer.momentum, optimizer.nesterov), regularization=regularization,
             batch_size=batch_size, rate=0.001,
         )  # fmt: skip
-        trained.append((loss, network.params))
-    for ours, theirs in zip(*trained, strict=True):
-        assert_close(ours, theirs, problem[0].dtype, 2000)
+        made[name] = loss, network.params
+    assert_agree(made, problem[0].dtype, 2000)
 
 
 @pytest.mark.python
@@ -196,16 +210,16 @@ def test_engines_agree_on_random_epochs(problem, batch_size, regularization, opt
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_engines_agree_on_epochs_with_everything(optimizer, dtype):
     """Three epochs of three batches, the last of them smaller, for every optimizer."""
-    trained = []
-    for engine, network, *data in copies(problem((3, 5, 4, 2), activation=("tanh", "silu"), n=10, dtype=dtype)):
+    trained = {}
+    networks = copies(problem((3, 5, 4, 2), activation=("tanh", "silu"), n=10, dtype=dtype))
+    for name, (engine, network, *data) in networks.items():
         steps = OPTIMIZERS[optimizer]()
         losses = [
             epoch(engine, network, *data, optimizer=steps, regularization=EVERYTHING, seed=seed) for seed in range(3)
         ]
         assert steps.t == 9
-        trained.append((losses, network.params, steps.moments))
-    for ours, theirs in zip(*trained, strict=True):
-        assert_close(ours, theirs, dtype, 1000)
+        trained[name] = losses, network.params, steps.moments
+    assert_agree(trained, dtype, 1000)
 
 
 @pytest.mark.parametrize("regularization", REGULARIZATIONS, ids=str)
@@ -275,73 +289,139 @@ def network_loss(params, network, X, y, engine):
     return network.loss(X, y, engine=engine)
 
 
-def test_long_inputs_are_walked_in_chunks(engine):
-    """More rows than the loops engine's scratch holds."""
-    n = loops.ROWS + 3
-    network, X, y, weight = problem((2, 3, 2), activation="tanh", n=n)
+@pytest.fixture
+def short_chunks(monkeypatch):
+    """Call it, and from then on the compiled engines hold one block of at most 32 samples at a time."""
+
+    def shorten():
+        monkeypatch.setattr(loops, "ROWS", 32)
+        monkeypatch.setattr(lanes, "BATCH_BYTES", 1)
+
+    return shorten
+
+
+@each_compiled
+@each_dtype
+@pytest.mark.parametrize("rules", [*REGULARIZATIONS, EVERYTHING], ids=str)
+def test_long_batches_are_walked_in_chunks(engine, dtype, rules, short_chunks):
+    """Batches of 90 and 20 samples, in one piece or a block at a time: the same numbers to rounding."""
+
+    def results():
+        network, X, y, weight = problem((3, 40, 5, 2), activation="tanh", n=200, dtype=dtype)
+        loss = epoch(COMPILED[engine], network, X, y, weight, optimizer=SGD(), regularization=rules, batch_size=90)
+        l2 = rules.get("l2", 0)
+        return loss, network.params, *COMPILED[engine].gradient(network, X, y, weight, l2=l2)
+
+    whole = results()
+    short_chunks()
+    for chunked, expected in zip(results(), whole, strict=True):
+        assert_close(chunked, expected, dtype)
+
+
+def test_long_inputs_are_walked_in_chunks(engine, short_chunks):
+    """The outputs are those of a few rows, the loss and the gradient are the means of those of the parts."""
+    network, X, y, weight = problem((2, 3, 2), activation="tanh", n=99)
+    head, tail = slice(64), slice(64, 99)
+    parts = [network.gradient(X[s], y[s], sample_weight=weight[s], engine="loops") for s in (head, tail)]
+    shares = [weight[head].sum(), weight[tail].sum()]
+    short_chunks()
     outputs = ENGINES[engine].forward(network, X)
     assert_close(outputs[-3:], ENGINES[engine].forward(network, np.ascontiguousarray(X[-3:])))
     whole = ENGINES[engine].gradient(network, X, y, weight)
-    parts = [network.gradient(X[s], y[s], sample_weight=weight[s]) for s in (slice(loops.ROWS), slice(loops.ROWS, n))]
-    shares = [weight[: loops.ROWS].sum(), weight[loops.ROWS :].sum()]
     assert whole[0] == pytest.approx(np.average([loss for loss, _ in parts], weights=shares), rel=1e-12)
     assert_close(whole[1], np.average([gradient for _, gradient in parts], axis=0, weights=shares))
     assert ENGINES[engine].evaluate(network, X, y, weight)[0] == pytest.approx(whole[0], rel=1e-12)
 
 
+@each_compiled
+def test_scratch_does_not_grow_with_the_batch(engine, short_chunks):
+    """Of 200 hidden units 1600 bytes a sample; but the numbers of the samples, the outputs and the like must grow."""
+    short_chunks()
+
+    def peak(n):
+        network, X, y, weight = problem((2, 200, 1), n=n)
+        tracemalloc.start()
+        COMPILED[engine].gradient(network, X, y, weight)
+        COMPILED[engine].evaluate(network, X, y, weight)
+        return tracemalloc.get_traced_memory()[1], tracemalloc.stop()
+
+    assert peak(2000)[0] - peak(1000)[0] < 1000 * 100
+
+
 # --------------------------------------------------------------------------------------- bits
 
 
-def digest(n_threads, dtype="float32"):
-    """A hash of all that the loops engine makes of work that is large enough for threads, in four blocks of E6."""
+def digest(engine, n_threads, dtype="float32"):
+    """A hash of all that an engine makes of work that is large enough for threads, in four blocks of E6."""
     network, X, y, weight = problem((64, 97, 64, 5), activation=("tanh", "relu"), output="softmax", n=300, dtype=dtype)
-    assert 128 * network.n_params > loops.PARALLEL_WORK
+    engine = COMPILED[engine]
+    assert 128 * network.n_params > engine.PARALLEL_WORK
     outputs = [
-        loops.forward(network, X, n_threads=n_threads),
-        *loops.evaluate(network, X, y, weight, n_threads=n_threads),
-        *loops.gradient(network, X, y, weight, l2=0.1, n_threads=n_threads),
+        engine.forward(network, X, n_threads=n_threads),
+        *engine.evaluate(network, X, y, weight, n_threads=n_threads),
+        *engine.gradient(network, X, y, weight, l2=0.1, n_threads=n_threads),
     ]
     optimizer = OPTIMIZERS["adam"]()
-    for rate in (1e-2, 1e-3):
-        loss = loops.train_epoch(
+    for rate, regularization in ((1e-2, EVERYTHING), (1e-3, {})):
+        loss = engine.train_epoch(
             network, X, y, weight, np.arange(300), 128, optimizer, np.full(3, rate),
-            regularization=Regularization(**EVERYTHING), n_threads=n_threads,
+            regularization=Regularization(**regularization), n_threads=n_threads,
         )  # fmt: skip
-        outputs += [loss, network.params]
+        outputs += [loss, network.params.copy()]
     return hashlib.sha256(b"".join(np.asarray(output).tobytes() for output in outputs)).hexdigest()
 
 
-@pytest.mark.threads
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_same_bits_for_any_number_of_threads(dtype):
-    assert len({digest(n_threads, dtype) for n_threads in (1, 2, 4, None)}) == 1
+def digests(engine, numbers_of_threads, **environment):
+    """`digest` for each number of threads, in a process of its own; what it prints instead where it cannot start."""
+    script = f"""
+import sys, numba
+from mlp_jit._jit import threading_layer
+try:
+    threading_layer()
+except ValueError as error:
+    sys.exit(print(error))
+import test_engines
+print(*(test_engines.digest({engine!r}, n) for n in {numbers_of_threads}))
+"""
+    return run(script, PYTHONPATH=os.pathsep.join(sys.path), **environment).split()
 
 
 @pytest.mark.threads
-def test_same_bits_with_more_threads_than_cores():
+@each_dtype
+@each_compiled
+def test_same_bits_for_any_number_of_threads(engine, dtype):
+    assert len({digest(engine, n_threads, dtype) for n_threads in (1, 2, 3, 4, None)}) == 1
+
+
+@pytest.mark.threads
+@each_compiled
+def test_same_bits_with_more_threads_than_cores(engine):
     """In a process of its own, since Numba starts its threads once."""
-    script = "import test_engines as t; print(*(t.digest(n) for n in (1, 2, 3, 4)))"
-    run = subprocess.run(
-        [sys.executable, "-c", script],
-        env={**os.environ, "NUMBA_NUM_THREADS": "4", "PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert run.stdout.split() == [digest(1)] * 4
+    assert digests(engine, (1, 2, 3, 4), NUMBA_NUM_THREADS="4") == [digest(engine, 1)] * 4
+
+
+@each_compiled
+@pytest.mark.parametrize("layer", ["tbb", "omp", "workqueue"])
+def test_same_bits_on_every_threading_layer(engine, layer):
+    made = digests(engine, (2,), NUMBA_THREADING_LAYER=layer)
+    if "threading" in made:
+        pytest.skip(" ".join(made))
+    assert made == [digest(engine, 2)]
 
 
 @pytest.mark.threads
-def test_serial_and_parallel_twins_give_the_same_bits(monkeypatch):
+@each_compiled
+def test_serial_and_parallel_twins_give_the_same_bits(engine, monkeypatch):
     """Every driver on work of any size, in the twin that would not have been chosen for it."""
-    for sizes in ((1, 1), (3, 5, 4, 2), (30, 7, 9, 33)):
+    engine = COMPILED[engine]
+    for sizes, rules in itertools.product(((1, 1), (3, 5, 4, 2), (30, 7, 9, 33), (70, 130, 3)), ({}, EVERYTHING)):
         results = set()
         for work in (0, 2**62):
-            monkeypatch.setattr(loops, "PARALLEL_WORK", work)
-            network, X, y, weight = problem(sizes, activation="elu", n=19)
-            regularization = {**EVERYTHING, "dropout": (0.3,) * (len(sizes) - 2)}
-            loss = epoch(loops, network, X, y, weight, optimizer=SGD(0.9), regularization=regularization)
-            made = loss, network.params, *loops.gradient(network, X, y, weight), *loops.evaluate(network, X, y, weight)
+            monkeypatch.setattr(engine, "PARALLEL_WORK", work)
+            network, *data = problem(sizes, activation="elu", n=99)
+            regularization = {**rules, "dropout": (0.3,) * (len(sizes) - 2) if rules else ()}
+            loss = epoch(engine, network, *data, optimizer=SGD(0.9), regularization=regularization, batch_size=70)
+            made = loss, network.params, *engine.gradient(network, *data), *engine.evaluate(network, *data)
             results.add(b"".join(np.asarray(part).tobytes() for part in made))
         assert len(results) == 1, sizes
 

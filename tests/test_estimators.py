@@ -1,6 +1,7 @@
 """MLPClassifier and MLPRegressor: what people who know scikit-learn expect of them."""
 
 import inspect
+import itertools
 import pickle
 
 import numpy as np
@@ -15,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mlp_jit import MLPClassifier, MLPRegressor
-from mlp_jit.engines import loops
+from mlp_jit.engines import lanes, loops
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 
@@ -269,8 +270,8 @@ def test_it_works_in_a_pipeline_and_a_search(Estimator):
 
 @BOTH
 def test_its_engine_does_all_the_work(Estimator, monkeypatch):
-    for function in ("forward", "evaluate", "train_epoch"):
-        monkeypatch.setattr(loops, function, None)
+    for other, function in itertools.product((lanes, loops), ("forward", "evaluate", "train_epoch")):
+        monkeypatch.setattr(other, function, None)
     estimator = small(Estimator, engine="vectorized", early_stopping=True)
     estimator.fit(IRIS_X, IRIS_Y).predict(IRIS_X)
 

@@ -15,7 +15,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 EVERY_MODULE = pytest.mark.parametrize("module", sorted(MODULES))
-COMPILING = {"kernel", "inlined", "twins", "by_dtype"}  # what _jit.py offers
+COMPILING = {"kernel", "inlined", "template", "twins", "by_dtype"}  # what _jit.py offers
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [
@@ -137,6 +137,16 @@ def test_only_jit_compiles(module):
         assert module == "_jit" or not names & compilers, f"{module}:{node.lineno}"
 
 
+@EVERY_MODULE
+def test_only_simd_has_intrinsics(module):
+    """What is typed and lowered by hand stands in one place."""
+    by_hand = {"intrinsic", "register_model", "lower_builtin", "llvmlite"}
+    for node in ast.walk(tree(module)):
+        names = {getattr(node, "attr", None), getattr(node, "id", None)}
+        names |= {name.partition(".")[0] for _, name in imports(module)}
+        assert module == "engines.simd" or not names & by_hand, f"{module}:{getattr(node, 'lineno', '')}"
+
+
 def test_each_compilation_says_all_flags():
     calls = [
         call
@@ -182,6 +192,6 @@ def test_a_module_can_be_read_in_one_sitting(module):
 
 
 def test_the_parts_that_are_checked_are_there():
-    assert {"activations", "losses", "optimizers", "engines.loops", "engines.layout", "_math"} <= {
+    assert {"activations", "losses", "optimizers", "engines.lanes", "engines.loops", "engines.layout", "_math"} <= {
         module for module in MODULES if kernels(module)
     }

@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
+from problems import COMPILED
 from processes import run
 
 from mlp_jit import Network, fit
-from mlp_jit.engines import loops
 
 X = np.random.default_rng(0).normal(size=(300, 8)).astype("float32")
 Y = X[:, :2] * X[:, 2:4]
@@ -18,7 +18,8 @@ Y = X[:, :2] * X[:, 2:4]
 @pytest.fixture(autouse=True)
 def always_parallel(monkeypatch):
     """However small the work is."""
-    monkeypatch.setattr(loops, "PARALLEL_WORK", 0)
+    for engine in COMPILED.values():
+        monkeypatch.setattr(engine, "PARALLEL_WORK", 0)
 
 
 def make(seed=0) -> Network:
@@ -82,10 +83,10 @@ PRELUDE = """
 import os, sys, threading
 import numba, numpy as np
 from mlp_jit import Network, fit
-from mlp_jit.engines import loops
+from mlp_jit.engines import lanes, loops
 from mlp_jit._jit import threading_layer
 
-loops.PARALLEL_WORK = 0
+lanes.PARALLEL_WORK = loops.PARALLEL_WORK = 0
 try:
     layer = threading_layer()
 except ValueError:  # this machine does not have it
@@ -95,9 +96,12 @@ assert layer == os.environ.get("NUMBA_THREADING_LAYER", layer)
 X = np.random.default_rng(0).normal(size=(300, 8)).astype("float32")
 
 def work(seed):
-    net = Network([8, 16, 2], random_state=seed)
-    fit(net, X, X[:, :2], epochs=3, batch_size=50, random_state=seed)
-    return net.params.tobytes() + net.forward(X).tobytes()
+    made = b""
+    for engine in ("loops", "lanes"):
+        net = Network([8, 16, 2], random_state=seed)
+        fit(net, X, X[:, :2], epochs=3, batch_size=50, engine=engine, random_state=seed)
+        made += net.params.tobytes() + net.forward(X, engine=engine).tobytes()
+    return made
 
 expected = [work(seed) for seed in range(4)]
 """

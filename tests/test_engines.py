@@ -156,7 +156,7 @@ def random_problems(draw):
     loss, output = draw(st.sampled_from(PAIRS))
     units = st.integers(1, 70)
     hidden = draw(st.lists(st.tuples(units, st.sampled_from(list(HIDDEN))), max_size=4))
-    return problem(
+    network, *data = problem(
         (draw(units), *(n_out for n_out, _ in hidden), draw(units)),
         activation=[name for _, name in hidden],
         loss=loss,
@@ -167,12 +167,15 @@ def random_problems(draw):
         noise=0.1,
         weightless=draw(st.sampled_from([0.0, 0.3])),
     )
+    if output == "exp":
+        network.weights[-1][...] *= 0.05  # else e^z of a wide network overflows within an epoch
+    return network, *data
 
 
 @settings(max_examples=300)
 @given(random_problems(), st.sampled_from([0.0, 0.2]))
 def test_engines_agree_on_random_networks(problem, l2):
-    """To 24 roundings of the largest number, as measured."""
+    """To 21 roundings of the largest number, as measured."""
     made = {
         name: (
             engine.forward(network, X),
@@ -193,7 +196,7 @@ def test_engines_agree_on_random_networks(problem, l2):
     st.sampled_from([SGD(), SGD(0.9), SGD(0.9, nesterov=True)]),
 )
 def test_engines_agree_on_random_epochs(problem, batch_size, regularization, p, optimizer):
-    """To 17 roundings of the largest number, as measured.
+    """To 20 roundings of the largest number, as measured.
 
     Only SGD, whose step is no steeper than its gradient: the others turn a rounding near g = 0 into a whole step.
     """

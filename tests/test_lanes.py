@@ -41,8 +41,8 @@ def everything(engine, network, X, y, weight, optimizer, rules, n_threads=None):
 
 
 def assert_the_loops_numbers(network, *data, rules):
-    """To 182 roundings of the largest number in float32, as measured, and 20 in float64; but 3000 there with `clip_norm`,
-    for which the loops add the squares of a gradient's 150,000 entries one by one.
+    """To 182 roundings of the largest number in float32, as measured, and 20 in float64, where it is 3000 with
+    `clip_norm`, for which the loops add the squares of 150,000 numbers one by one.
     """
     ulps = {"float32": 500, "float64": 5000}[network.dtype.name]
     ours, theirs = (everything(engine, network.copy(), *data, SGD(0.9), rules) for engine in (lanes, loops))

@@ -19,7 +19,7 @@ QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*
 export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-python test-bounds test-workqueue test-examples \
+.PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples \
 	lint format types docs bench bench-quick bench-check clean-cache clean
 
 help: ## this list
@@ -29,7 +29,7 @@ demo: .venv/installed-demo ## train on handwritten digits and time the engines
 	$(PY) -m mlp_jit demo
 
 test: .venv/installed-test ## the tests
-	$(PYTEST) -m "not examples" $(ARGS)
+	$(PYTEST) -m "not examples and not cpu" $(ARGS)
 
 test-examples: .venv/installed-test ## every example
 	$(PYTEST) -m examples $(ARGS)
@@ -45,6 +45,9 @@ test-bounds: .venv/installed-test ## the serial kernels with every index checked
 
 test-workqueue: .venv/installed-test ## the threads' tests on the layer that macOS gets
 	NUMBA_THREADING_LAYER=workqueue $(PYTEST) -m threads $(ARGS)
+
+test-cpu: .venv/installed-test ## the lanes engine compiled for other CPUs
+	$(PYTEST) -m cpu $(ARGS)
 
 lint: .venv/installed-dev ## style and common mistakes
 	$(PY) -m ruff check .

@@ -17,7 +17,7 @@ from processes import run
 
 from mlp_jit import SGD, Network, fit
 from mlp_jit.activations import HIDDEN
-from mlp_jit.engines import ENGINES, lanes, loops
+from mlp_jit.engines import ENGINES
 from mlp_jit.engines.contract import Engine, Regularization
 from mlp_jit.optimizers import OPTIMIZERS
 
@@ -323,17 +323,6 @@ def network_loss(params, network, X, y, engine):
     network = network.copy()
     network.params[:] = params
     return network.loss(X, y, engine=engine)
-
-
-@pytest.fixture
-def short_chunks(monkeypatch):
-    """Call it, and from then on the compiled engines hold one block of at most 32 samples at a time."""
-
-    def shorten():
-        monkeypatch.setattr(loops, "ROWS", 32)
-        monkeypatch.setattr(lanes, "BATCH_BYTES", 1)
-
-    return shorten
 
 
 @each_compiled

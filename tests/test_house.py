@@ -15,7 +15,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 EVERY_MODULE = pytest.mark.parametrize("module", sorted(MODULES))
-COMPILING = {"kernel", "inlined", "template", "twins", "by_dtype"}  # what _jit.py offers
+COMPILING = {"kernel", "inlined", "template", "share", "twins", "by_dtype"}  # what _jit.py offers
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [
@@ -135,16 +135,6 @@ def test_only_jit_compiles(module):
         if isinstance(node, ast.Attribute | ast.Name):
             names = {getattr(node, "attr", getattr(node, "id", None))}
         assert module == "_jit" or not names & compilers, f"{module}:{node.lineno}"
-
-
-@EVERY_MODULE
-def test_only_simd_has_intrinsics(module):
-    """What is typed and lowered by hand stands in one place."""
-    by_hand = {"intrinsic", "register_model", "lower_builtin", "llvmlite"}
-    for node in ast.walk(tree(module)):
-        names = {getattr(node, "attr", None), getattr(node, "id", None)}
-        names |= {name.partition(".")[0] for _, name in imports(module)}
-        assert module == "engines.simd" or not names & by_hand, f"{module}:{getattr(node, 'lineno', '')}"
 
 
 def test_each_compilation_says_all_flags():

@@ -1,15 +1,15 @@
 """The lanes engine where its tiles, blocks and tasks end: the numbers are right, and no buffer is left."""
 
 import itertools
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numba
 import numpy as np
 import pytest
 from problems import assert_close, problem
 
-from mlp_jit import SGD, Adam, engines
-from mlp_jit.engines import lanes, loops
+from mlp_jit import SGD, Adam
+from mlp_jit.engines import lanes, loops, workspace
 from mlp_jit.engines.contract import Regularization
 from mlp_jit.engines.simd import VECTORS, lanes_of
 
@@ -103,12 +103,9 @@ class Guards:
             "empty_like": lambda array: self.empty(array.shape, array.dtype),
             "arange": lambda stop: self.copy(np.arange(stop)),
         }
-        for module in vars(engines).values():
-            if isinstance(module, ModuleType) and module not in (loops, engines.vectorized, engines.layout):
-                if hasattr(module, "np"):
-                    monkeypatch.setattr(module, "np", SimpleNamespace(**vars(np) | allocators))
-                if hasattr(module, "_aligned"):
-                    monkeypatch.setattr(module, "_aligned", self.zeros)
+        for module in (lanes, workspace):
+            monkeypatch.setattr(module, "np", SimpleNamespace(**vars(np) | allocators))
+        monkeypatch.setattr(workspace, "_aligned", lambda dtype, *sizes: [self.zeros(size, dtype) for size in sizes])
 
     def surround(self, network, optimizer):
         """The same network and optimizer, their arrays between guard words."""
@@ -128,20 +125,22 @@ class Guards:
 @compiled
 @each_dtype
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_nothing_is_touched_outside_of_any_buffer(n_threads, dtype, monkeypatch):
+@pytest.mark.parametrize("chunks", ["long", "short"])
+def test_nothing_is_touched_outside_of_any_buffer(chunks, n_threads, dtype, monkeypatch, short_chunks):
     """No guard word is written; and with NaN around every array the numbers are finite, and the same."""
     monkeypatch.setattr(lanes, "PARALLEL_WORK", 0)
+    if chunks == "short":
+        short_chunks()
     L = lanes_of(np.dtype(dtype))
     S = VECTORS * L
     widths = sorted({*range(1, 19), L - 1, L + 1, S - 1, S, S + 1, 63, 64, 65})
     steps = (({}, Adam), ({"l2": 0.1}, SGD), (EVERYTHING, SGD))
     pairs = itertools.combinations_with_replacement(widths, 2)
     for k, ((n_in, n_out), (rules, optimizer)) in enumerate(itertools.product(pairs, steps)):
-        n, bytes_a_batch = 1 + 11 * k % 35, (2**25, 1)[k % 2]
-        where = f"{n_in}-{n_out}-{n_in}, {n} samples, {rules}, BATCH_BYTES {bytes_a_batch}"
+        n = 1 + 11 * k % 35
+        where = f"{n_in}-{n_out}-{n_in}, {n} samples, {rules}"
         network, *data = problem((n_in, n_out, n_in), activation="tanh", n=n, dtype=dtype)
         with monkeypatch.context() as patched:
-            patched.setattr(lanes, "BATCH_BYTES", bytes_a_batch)
             expected = everything(lanes, network.copy(), *data, optimizer(), rules, n_threads)  # compiles, too
             guards = Guards()
             guarded, moving = guards.surround(network, optimizer())

@@ -15,6 +15,7 @@ from mlp_jit.engines.simd import (
     REGISTERS,
     VECTOR_BYTES,
     VECTORS,
+    at,
     copy_row,
     lanes,
     lanes_of,
@@ -108,8 +109,18 @@ def test_a_tile_is_a_sum_of_outer_products(M, V, dtype):
 
 @_jit.kernel
 def one_product(w, a, c, out):
-    """math: c + w a."""
-    tile_store(tile_fma(tile_rows(1, 1, c, 0), w, 0, 1, a, 0), out, 0, 0)
+    """math: c + w a, through the places of their first numbers."""
+    tile_store(tile_fma(tile_rows(1, 1, at(c, 0), 0), at(w, 0), 0, 1, at(a, 0), 0), at(out, 0), 0, 0)
+
+
+@each_dtype
+def test_a_tile_takes_places_for_arrays(dtype):
+    L = lanes_of(dtype)
+    w, a, c, out = drawn(3, dtype), drawn(2 * L, dtype), drawn(3, dtype), sentinels(2 * L, dtype)
+    one_product(w[1:], a[3:], c[2:], out[5:])
+    np.testing.assert_array_equal(out[5 : 5 + L], c[2] + w[1] * a[3 : 3 + L])
+    assert (out[:5] == SENTINEL).all()
+    assert (out[5 + L :] == SENTINEL).all()
 
 
 @each_dtype
@@ -133,6 +144,12 @@ def turned(source, rows, r, q, columns, out, p, stride, jump):
     transpose(source, rows, r, q, columns, out, p, stride, jump)
 
 
+@_jit.kernel
+def turned_together(source, rows, r, q, columns, out, p, stride):
+    """layout: calls `transpose` with a literal 0."""
+    transpose(source, rows, r, q, columns, out, p, stride, 0)
+
+
 @each_dtype
 @pytest.mark.parametrize("further", [0, 3])
 def test_transpose(further, dtype):
@@ -152,6 +169,10 @@ def test_transpose(further, dtype):
             expected[p + c * stride + s // piece * jump + s % piece] = square[s, c]
         turned(source, rows, r, q, columns, out, p, stride, jump)
         np.testing.assert_array_equal(out, expected, f"{columns} columns")
+        if further == 0:
+            out[:] = SENTINEL
+            turned_together(source, rows, r, q, columns, out, p, stride)
+            np.testing.assert_array_equal(out, expected, f"{columns} columns")
 
 
 @_jit.kernel

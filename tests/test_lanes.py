@@ -1,15 +1,18 @@
 """The lanes engine where its tiles, blocks and tasks end: the numbers are right, and no buffer is left."""
 
 import itertools
-from types import SimpleNamespace
+import os
+import sys
 
 import numba
 import numpy as np
 import pytest
+from guards import Guarded
 from problems import assert_close, problem
+from processes import run
 
 from mlp_jit import SGD, Adam
-from mlp_jit.engines import lanes, loops, workspace
+from mlp_jit.engines import lanes, loops
 from mlp_jit.engines.contract import Regularization
 from mlp_jit.engines.simd import VECTORS, lanes_of
 
@@ -71,66 +74,11 @@ def test_every_batch_gives_the_numbers_of_the_loops(dtype):
 # --------------------------------------------------------------------------------------- the buffers
 
 
-class Guards:
-    """Hands out arrays that lie between guard words, all bits of which are set: NaN, and −1 among integers."""
+def walk_the_edges(Memory, dtype, n_threads, monkeypatch):
+    """Layers on either side of every width that counts, all that a call allocates and is given coming from a `Memory`.
 
-    WORDS = 1024
-
-    def __init__(self):
-        self.rooms = []
-
-    def empty(self, shape, dtype=float):
-        size = int(np.prod(shape))
-        room = np.empty(size + 2 * self.WORDS, dtype)
-        room.view(np.uint8)[:] = 255
-        self.rooms.append(room)
-        return room[self.WORDS : self.WORDS + size].reshape(shape)
-
-    def copy(self, array):
-        inside = self.empty(array.shape, array.dtype)
-        inside[...] = array
-        inside.flags.writeable = array.flags.writeable  # part of the type that kernels are compiled for
-        return inside
-
-    def zeros(self, shape, dtype=float):
-        return self.copy(np.zeros(shape, dtype))
-
-    def stand_in(self, monkeypatch):
-        """From now on the engine's own modules allocate here."""
-        allocators = {
-            "zeros": self.zeros,
-            "empty": self.empty,
-            "empty_like": lambda array: self.empty(array.shape, array.dtype),
-            "arange": lambda stop: self.copy(np.arange(stop)),
-        }
-        for module in (lanes, workspace):
-            monkeypatch.setattr(module, "np", SimpleNamespace(**vars(np) | allocators))
-        monkeypatch.setattr(workspace, "_aligned", lambda dtype, *sizes: [self.zeros(size, dtype) for size in sizes])
-
-    def surround(self, network, optimizer):
-        """The same network and optimizer, their arrays between guard words."""
-        network = network.copy()
-        network.table, network.loss_parameters = self.copy(network.table), self.copy(network.loss_parameters)
-        network._set_params(self.copy(network.params))
-        optimizer.start(network.params)
-        optimizer.moments = self.copy(optimizer.moments)
-        return network, optimizer
-
-    def assert_untouched(self, where):
-        for room in self.rooms:
-            words = np.concatenate([room[: self.WORDS], room[-self.WORDS :]])
-            assert (words.view(np.uint8) == 255).all(), f"{where}: outside of {room.size - 2 * self.WORDS} numbers"
-
-
-@compiled
-@each_dtype
-@pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("chunks", ["long", "short"])
-def test_nothing_is_touched_outside_of_any_buffer(chunks, n_threads, dtype, monkeypatch, short_chunks):
-    """No guard word is written; and with NaN around every array the numbers are finite, and the same."""
-    monkeypatch.setattr(lanes, "PARALLEL_WORK", 0)
-    if chunks == "short":
-        short_chunks()
+    The numbers are finite, and what they are in ordinary memory.
+    """
     L = lanes_of(np.dtype(dtype))
     S = VECTORS * L
     widths = sorted({*range(1, 19), L - 1, L + 1, S - 1, S, S + 1, 63, 64, 65})
@@ -140,18 +88,39 @@ def test_nothing_is_touched_outside_of_any_buffer(chunks, n_threads, dtype, monk
         n = 1 + 11 * k % 35
         where = f"{n_in}-{n_out}-{n_in}, {n} samples, {rules}"
         network, *data = problem((n_in, n_out, n_in), activation="tanh", n=n, dtype=dtype)
+        expected = everything(lanes, network.copy(), *data, optimizer(), rules, n_threads)  # compiles, too
         with monkeypatch.context() as patched:
-            expected = everything(lanes, network.copy(), *data, optimizer(), rules, n_threads)  # compiles, too
-            guards = Guards()
-            guarded, moving = guards.surround(network, optimizer())
-            surrounded = [guards.copy(part) for part in data]
-            guards.stand_in(patched)
+            memory = Memory()
+            guarded, moving = memory.surround(network, optimizer())
+            surrounded = [memory.copy(part) for part in data]
+            memory.stand_in(patched)
             made = everything(lanes, guarded, *surrounded, moving, rules, n_threads)
-        assert len(guards.rooms) > 40, "allocations have moved to where the guards do not see them"
-        guards.assert_untouched(where)
+        assert len(memory.rooms) > 40, "allocations have moved to where the guards do not see them"
+        memory.assert_untouched(where)
         for ours, theirs in zip(made, expected, strict=True):
             assert np.isfinite(ours).all(), where
             np.testing.assert_array_equal(ours, theirs, where)
+
+
+@compiled
+@each_dtype
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("chunks", ["long", "short"])
+def test_nothing_is_written_outside_of_any_buffer(chunks, n_threads, dtype, monkeypatch, short_chunks):
+    """No guard word changes; and what is read of them, all NaN, changes nothing."""
+    monkeypatch.setattr(lanes, "PARALLEL_WORK", 0)
+    if chunks == "short":
+        short_chunks()
+    walk_the_edges(Guarded, dtype, n_threads, monkeypatch)
+
+
+@compiled
+@each_dtype
+@pytest.mark.skipif(sys.platform != "linux", reason="another platform protects pages in another way")
+def test_nothing_is_read_behind_any_buffer(dtype):
+    """In a process of its own, which would die of it: as X may be a memory-mapped file that ends where a page does."""
+    code = f"test_lanes.walk_the_edges(guards.EndingPages, {dtype!r}, 1, pytest.MonkeyPatch())"
+    run(f"import guards, pytest, test_lanes; {code}", PYTHONPATH=os.pathsep.join(sys.path))
 
 
 # --------------------------------------------------------------------------------------- plain Python

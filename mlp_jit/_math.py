@@ -16,8 +16,8 @@ Two pieces carry them all: 2ᵏ expm1(r) for the exponentials, k ln 2 + log1p(f)
 
 Measured with numba 0.68 on Zen 4 (AVX-512), the loop's 4096 numbers in cache; errors against every 11th
 float32 and 9 million float64 (70 000 for erf). The errors are the same on AVX2, at 1.4 to 3 times the time,
-and hardly differ without FMA. Before SSE4.1, rint and floor are calls. The figures were taken with fused
-multiply-adds; without them, as the package compiles now, the times are 10 to 25 % longer.
+and hardly differ without FMA. Before SSE4.1, rint and floor are calls. Multiply-adds are written `fma`, which is one
+instruction where the CPU has it: unfused, exp and tanh take 1.4 to 1.9 times as long.
 
 NaN gives NaN. Subnormal numbers are kept, not flushed. ±0 keeps its sign where the function is odd or begins
 like x. exp and expm1 overflow to inf, in plain Python with NumPy's warning; nothing else overflows. sigmoid,

@@ -443,7 +443,7 @@ def _evaluate(
     rows, dtype = X.shape[0], network.dtype
     workers = _workers(network, rows, n_threads)
     S = VECTORS * lanes_of(dtype)
-    model, work = workspace(network, workers * S, workers, trains=False, loss=y.size > 0)
+    model, work = workspace(network, 1, workers, trains=False, loss=y.size > 0)
     work = work._replace(block_loss=np.zeros(-(-rows // S)))
     order, out = np.arange(rows), np.empty((rows, network.sizes[-1]), dtype)
     N = float(sample_weight.sum(dtype=np.float64))

@@ -184,7 +184,7 @@ def workspace(
     dtype = network.dtype
     plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape_of(network.sizes, dtype, rows)
     S = VECTORS * lanes_of(dtype)
-    blocks = capacity // S
+    blocks = max(capacity // S, workers)  # `evaluate_blocks` gives each worker one
     packed, h, a, panels, z, delta, target, samples, strips, c = _aligned(
         dtype, n_packed, blocks * size, blocks * size if drops else 0, n_panels,
         workers * size, workers * 2 * half, workers * size, workers * 4 * S,

@@ -508,6 +508,7 @@ def train_epoch(
     regularization: Regularization = NONE,
     n_threads: int | None = None,
 ) -> float:
+    _only_compiled()
     sums = np.zeros(2) if sums is None else sums
     data = Data(X.reshape(-1), y.reshape(-1), sample_weight, order, order if places is None else places)
     optimizer.start(network.params)

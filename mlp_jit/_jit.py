@@ -5,13 +5,13 @@ Seven ways to compile, all lazily (importing compiles nothing) and all with the 
 - `kernel`: one serial function, called from other kernels.
 - `inlined`: one scalar function, made part of whatever loop calls it.
 - `template`: a function that becomes part of its caller before anything is typed, so that literals stay literals.
-- `share`: what one worker does of a parallel loop: twins, see there.
+- `team`: a parallel loop over a kernel that one worker can also run alone.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `c_function`: a function called by its address.
 - `by_dtype`: a scalar function with one body for float32 and one for float64.
 
-`call` runs a twin: it picks the serial or the parallel one and keeps Numba's threading layers safe.
+`call` runs twins or a team: it picks the serial or the parallel one and keeps Numba's threading layers safe.
 
 Why the flags are spelled out everywhere: a callee that leaves one out inherits it from whichever caller
 compiled it first, and the disk cache keeps the accident.
@@ -123,13 +123,22 @@ def twins(function: Callable) -> Twins:
     return Twins(function, template)  # a driver
 
 
-def share(function: Callable) -> Twins:
-    """Compile what one worker does of a `prange` loop: in the parallel twin a function of its own.
+class Team:
+    """A worker's program, `serial`, which one worker can run alone, and `parallel`, a `prange` loop that runs many."""
 
-    Were it a part of that loop, Numba's parallel pass would take what it writes to borrowed arrays for dead, and drop
-    it.
+    def __init__(self, worker: Callable, parallel: Callable) -> None:
+        functools.update_wrapper(self, parallel)  # type: ignore[arg-type]
+        self.serial = worker
+        self.parallel = _compile(parallel, parallel=True)
+
+
+def team(worker: Callable) -> Callable[[Callable], Team]:
+    """Compile a `prange` loop over this worker, a kernel, and keep both together.
+
+    The worker is no part of the loop: Numba's parallel pass would take what it writes to borrowed arrays for dead, and
+    drop it.
     """
-    return Twins(function, kernel)
+    return functools.partial(Team, worker)
 
 
 def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:
@@ -220,7 +229,7 @@ def threads(n_threads: int | None) -> int:
     return min(n_threads, numba.config.NUMBA_NUM_THREADS)
 
 
-def call(function: Twins, *arguments: Any, n_threads: int | None, parallel: bool) -> Any:
+def call(function: Twins | Team, *arguments: Any, n_threads: int | None, parallel: bool) -> Any:
     """Run a twin of `function`, parallel where `parallel` asks for it and the layer allows it now.
 
     `n_threads` holds for this call alone; None means Numba's present number.

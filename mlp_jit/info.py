@@ -15,7 +15,7 @@ from numba.core.registry import cpu_target
 
 from . import Network, __version__
 from ._jit import threading_layer, threads
-from .engines import lanes, simd
+from .engines import lanes, simd, tiles
 from .optimizers import SGD
 
 SIZES, BATCH, STEPS = [784, 256, 256, 10], 128, 4
@@ -52,7 +52,7 @@ def machine() -> dict[str, str]:
         "tile": f"{simd.NEURONS} neurons × {simd.VECTORS} vectors of samples, "
         + " or ".join(f"{count} {name}" for name, count in samples.items()),
         "threads": f"{threads(None)}, by {threading_layer()}",
-        "cache": lanes.forward_layer.stats.cache_path or "none: each process compiles anew",
+        "cache": tiles.forward_layer.stats.cache_path or "none: each process compiles anew",
     }
 
 

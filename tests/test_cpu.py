@@ -17,7 +17,7 @@ from processes import ROOT, finish, start
 from test_lanes import EVERYTHING, everything
 
 from mlp_jit import SGD
-from mlp_jit.engines import lanes, simd
+from mlp_jit.engines import lanes, simd, tiles
 
 pytestmark = pytest.mark.cpu
 X86 = platform.machine() in ("x86_64", "AMD64")
@@ -42,7 +42,7 @@ def numbers(dtype):
 def save(file, *dtypes):
     """`numbers`, the shape of the registers and the assembly of E1: all that a variant is asked for."""
     made = {name: part for dtype in dtypes for name, part in numbers(dtype).items()}
-    assembly = "\n".join(lanes.forward_layer.inspect_asm().values())
+    assembly = "\n".join(tiles.forward_layer.inspect_asm().values())
     np.savez(file, registers=(simd.VECTOR_BYTES, simd.REGISTERS), assembly=assembly, **made)
 
 

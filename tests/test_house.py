@@ -15,7 +15,7 @@ MODULES = {
     for path in PACKAGE.rglob("*.py")
 }
 EVERY_MODULE = pytest.mark.parametrize("module", sorted(MODULES))
-COMPILING = {"kernel", "inlined", "template", "share", "twins", "by_dtype"}  # what _jit.py offers
+COMPILING = {"kernel", "inlined", "template", "team", "twins", "by_dtype"}  # what _jit.py offers
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [

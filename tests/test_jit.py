@@ -22,8 +22,9 @@ MODULES = [
 ]
 NAMED = {f"{module.__name__}.{name}": value for module in MODULES for name, value in vars(module).items()}
 TWINS = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Twins)}
+TEAMS = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Team)}
 COMPILED = {name: value for name, value in NAMED.items() if isinstance(value, CPUDispatcher)} | {
-    f"{name}.{kind}": getattr(twins, kind) for name, twins in TWINS.items() for kind in ("serial", "parallel")
+    f"{name}.{kind}": getattr(both, kind) for name, both in (TWINS | TEAMS).items() for kind in ("serial", "parallel")
 }
 
 
@@ -59,6 +60,14 @@ def test_only_parallel_twins_that_own_a_prange_are_parallel():
         has_prange = "prange" in twins.__wrapped__.__code__.co_names
         assert twins.parallel.targetoptions.get("parallel", False) is has_prange, name
         assert twins.serial.targetoptions.get("parallel", False) is False, name
+
+
+def test_only_the_loop_of_a_team_is_parallel():
+    assert TEAMS
+    for name, team in TEAMS.items():
+        assert team.parallel.targetoptions["parallel"] is True, name
+        assert team.serial.targetoptions.get("parallel", False) is False, name
+        assert team.serial.py_func.__name__ in team.parallel.py_func.__code__.co_names, name
 
 
 def test_twins_are_cached_under_names_of_their_own():

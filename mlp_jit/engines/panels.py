@@ -65,9 +65,10 @@ def panel_block(delta, delta_j, n_out, width, starts, panels, d, capacity, n_0):
 
 
 @kernel
-def pack_rows(table, plan, l, i_0, i_1, params, starts, packed):
-    """layout: the rows i_0..i_1 of W (b is row n_in) into the panels that E1 and, transposed, E3 read. Owns these
-    rows.
+def pack_rows(table, plan, l, i_0, i_1, params, starts, packed, trains):
+    """layout: the rows i_0..i_1 of W (b is row n_in) into the panels that E1 and, where it `trains`, E3 read.
+
+    Owns these rows.
     """
     n_in, n_out, w = table[l, N_IN], table[l, N_OUT], table[l, WEIGHTS]
     for j in range(0 if n_out > DIRECT else n_out // NEURONS * NEURONS, n_out, NEURONS):
@@ -79,7 +80,7 @@ def pack_rows(table, plan, l, i_0, i_1, params, starts, packed):
             for i in range(i_0, i_1):
                 for m in range(n_out - j):
                     packed[p + i * NEURONS + m] = params[w + i * n_out + j + m]
-    if l > 1:
+    if trains and l > 1:
         L = lanes(params)
         for i in range(i_0, min(i_1, n_in), L):
             for s in range(L):

@@ -1,7 +1,7 @@
 """What one call of the lanes engine works with: the records that its kernels pass on, and the scratch of one call."""
 
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ from .._jit import template
 from ..optimizers import COEFFICIENTS
 from .entries import of_layers, of_loss
 from .simd import NEURONS, VECTORS, lanes, lanes_of, stretch
+from .team import give_way, new_counters
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 LAYER, FIRST, LAST = range(3)  # columns of a task: rows FIRST..LAST of the layer's W
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
 TASK_ROWS = 64  # rows of W that one task of the weights phase updates
+GROUP, CACHE_BYTES = 8, 2**18  # blocks that share their way through layers with weights of this many bytes or more
 CHUNK_ROWS, CHUNK_BYTES = 1024, 2**20  # a batch beyond both of these is walked in chunks, its gradient summed up
 
 
@@ -67,9 +69,14 @@ class Steps(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch of one call: how much of it a block, a δ, a chunk and a strip take, and the arrays."""
+    """Scratch of one call: how many work and how, how much of it a block, a δ, a chunk and a strip take, and the
+    arrays.
+    """
 
     workers: int
+    counters: np.ndarray
+    give_way: int
+    group: int
     size: int
     half: int
     capacity: int
@@ -77,8 +84,7 @@ class Work(NamedTuple):
     a: np.ndarray  # a chunk's blocks: a, which is h where nothing is dropped
     h: np.ndarray
     panels: np.ndarray
-    block_loss: np.ndarray
-    z: np.ndarray  # from here to starts each worker has its own part
+    z: np.ndarray  # from here to starts each worker has `group` parts of its own
     delta: np.ndarray
     target: np.ndarray
     samples: np.ndarray
@@ -86,13 +92,15 @@ class Work(NamedTuple):
     starts: np.ndarray
     g: np.ndarray  # the gradient: of all parameters where `whole`, else a strip for each worker
     whole: bool
-    c: np.ndarray
-    squares: np.ndarray  # Σ w² and Σ g² of each task
-    norms: np.ndarray
+    c: np.ndarray  # from here on a row for each step: the optimizer's coefficients,
+    N: np.ndarray  # the sum of the batch's sample weights,
+    block_loss: np.ndarray  # Σ weight ℓ / N of each block,
+    squares: np.ndarray  # and, where there is L2, Σ w² of each task
+    norms: np.ndarray  # Σ g² of each task
 
 
 class Desk(NamedTuple):
-    """One worker's own scratch."""
+    """A worker's own scratch for one block."""
 
     z: np.ndarray
     delta: np.ndarray
@@ -103,16 +111,16 @@ class Desk(NamedTuple):
 
 
 @template
-def desk_of(work, w):
-    """layout: the scratch of worker w."""
-    S = VECTORS * lanes(work.h)
+def desk_of(work, w, k):
+    """layout: the scratch of worker w for the block k of its group."""
+    S, d = VECTORS * lanes(work.h), w * work.group + k
     return Desk(
-        stretch(work.z, w * work.size, work.size),
-        stretch(work.delta, w * 2 * work.half, 2 * work.half),
-        stretch(work.target, w * work.size, work.size),
-        stretch(work.samples, w * 4 * S, 4 * S),
-        stretch(work.ids, w * S, S),
-        stretch(work.starts, w * S, S),
+        stretch(work.z, d * work.size, work.size),
+        stretch(work.delta, d * 2 * work.half, 2 * work.half),
+        stretch(work.target, d * work.size, work.size),
+        stretch(work.samples, d * 4 * S, 4 * S),
+        stretch(work.ids, d * S, S),
+        stretch(work.starts, d * S, S),
     )
 
 
@@ -170,6 +178,12 @@ def shape_of(sizes: tuple[int, ...], dtype: np.dtype, rows: int) -> Shape:
     return Shape(plan, np.array(tasks), size, half, capacity, strip, packed, panels)
 
 
+def _group(sizes: tuple[int, ...], dtype: np.dtype, blocks: int, workers: int) -> int:
+    """How many blocks go through a layer together: more than one where a layer's weights do not stay in the cache."""
+    largest = max(n_in * n_out for n_in, n_out in pairwise(sizes)) * dtype.itemsize
+    return 1 if largest < CACHE_BYTES else max(1, min(GROUP, blocks // workers))
+
+
 def workspace(
     network: "Network",
     rows: int,
@@ -179,24 +193,35 @@ def workspace(
     loss: bool,
     drops: bool = False,
     g: np.ndarray | None = None,
+    steps: int = 1,
+    l2: bool = False,
 ) -> tuple[Model, Work]:
-    """Model and Work for batches of at most `rows` samples; the gradient goes to `g` (P,) where that is given."""
+    """Model and Work for batches of at most `rows` samples, or for `rows` samples to evaluate.
+
+    The gradient goes to `g` (P,) where that is given.
+    """
     dtype = network.dtype
-    plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape_of(network.sizes, dtype, rows)
+    shape = shape_of(network.sizes, dtype, rows if trains else 1)
+    plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape
     S = VECTORS * lanes_of(dtype)
-    blocks = max(capacity // S, workers)  # `evaluate_blocks` gives each worker one
+    blocks = -(-rows // S)
+    at_once = min(blocks, capacity // S) if trains else blocks
+    group = _group(network.sizes, dtype, at_once, workers)
+    desks = workers * group
+    stored = _rounded(at_once, group) if trains else desks
     packed, h, a, panels, z, delta, target, samples, strips, c = _aligned(
-        dtype, n_packed, blocks * size, blocks * size if drops else 0, n_panels,
-        workers * size, workers * 2 * half, workers * size, workers * 4 * S,
-        workers * strip if g is None else 0, COEFFICIENTS,
+        dtype, n_packed, stored * size, stored * size if drops else 0, n_panels,
+        desks * size, desks * 2 * half, desks * size, desks * 4 * S,
+        workers * strip if g is None and trains else 0, steps * COEFFICIENTS,
     )  # fmt: skip
     model = Model(
         network.table, plan, tasks, network.params, packed, of_layers(network, trains=trains),
         of_loss(network) if loss else 0, network.loss_parameters,
     )  # fmt: skip
     work = Work(
-        workers, size, half, capacity, strip, a if drops else h, h, panels, np.zeros(blocks),
-        z, delta, target, samples, np.zeros(workers * S, np.int64), np.zeros(workers * S, np.int64),
-        strips if g is None else g, g is not None, c, np.zeros(len(tasks)), np.zeros(len(tasks)),
+        workers, new_counters(workers), give_way(), group, size, half, capacity, strip, a if drops else h, h, panels,
+        z, delta, target, samples, np.zeros(desks * S, np.int64), np.zeros(desks * S, np.int64),
+        strips if g is None else g, g is not None, c,
+        np.zeros(steps), np.zeros((steps, blocks)), np.zeros((steps, len(tasks) if l2 else 0)), np.zeros(len(tasks)),
     )  # fmt: skip
     return model, work

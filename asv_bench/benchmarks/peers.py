@@ -15,7 +15,9 @@ and each reports the epoch's mean loss. The setup trains both for an epoch and c
 """
 
 import argparse
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -29,9 +31,15 @@ from .common import BASELINE, DTYPES, PROBLEMS, RATE, Epoch, Problem, assert_par
 
 ENGINE = "lanes"
 THREADS = [1, 2]
-TURN = 0.1  # seconds: idle threads of OpenBLAS and OpenMP spin for some 30 ms, which the median of a turn ignores
+TURN, REST = 0.1, 0.05  # seconds; idle threads of OpenBLAS and OpenMP spin for some 30 ms, and have left after the rest
 EPSILON = 1e-16  # of Adam beside scikit-learn
 EXTRA = 3  # epochs by which scikit-learn's long run is longer than its short one
+
+
+def rested_turn(function: Callable) -> float:
+    """The median time of a call, when the other side's threads have left the cores."""
+    time.sleep(REST)
+    return turn(function, TURN)
 
 
 class NumPy(Epoch):
@@ -43,7 +51,7 @@ class NumPy(Epoch):
         super().__init__(ours.problem, ours.network.dtype.name, BASELINE, SGD())
 
     def seconds(self) -> float:
-        return turn(self, TURN)
+        return rested_turn(self)
 
 
 class PyTorch:
@@ -92,7 +100,7 @@ class PyTorch:
         return total.item() / self.steps
 
     def seconds(self) -> float:
-        return turn(self, TURN)
+        return rested_turn(self)
 
 
 class ScikitLearn:
@@ -135,7 +143,7 @@ class ScikitLearn:
         return self.loss_scale * self.model.loss_
 
     def seconds(self) -> float:
-        return (turn(lambda: self.fit(1 + EXTRA), TURN) - turn(self, TURN)) / EXTRA
+        return (rested_turn(lambda: self.fit(1 + EXTRA)) - rested_turn(self)) / EXTRA
 
 
 Peer = NumPy | PyTorch | ScikitLearn
@@ -156,7 +164,7 @@ def sides(peer: str, problem: Problem, dtype: str, n_threads: int) -> tuple[Epoc
 
 
 def ratio(ours: Epoch, theirs: Peer) -> float:
-    return median_ratio(lambda: turn(ours, TURN), theirs.seconds)
+    return median_ratio(lambda: rested_turn(ours), theirs.seconds)
 
 
 class PeerRatio:

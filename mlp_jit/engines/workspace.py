@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LAYER, FIRST, LAST = range(3)  # columns of a task: rows FIRST..LAST of the layer's W
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
-TASK_ROWS = 64  # rows of W that one task of the weights phase updates
+TASK_ROWS = 32  # rows of W that one task of the weights phase updates: 16 to 128 take one thread the same time
 GROUP, CACHE_BYTES = 8, 2**18  # blocks that share their way through layers with weights of this many bytes or more
 CHUNK_ROWS, CHUNK_BYTES = 1024, 2**20  # a batch beyond both of these is walked in chunks, its gradient summed up
 

@@ -1,0 +1,52 @@
+"""One file from many: the JavaScript as a single module, and the page that carries it, its style and the record."""
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from .record import record
+
+# In the order in which they need each other.
+MODULES = (
+    "random", "activations", "loops", "run", "check", "html", "plane", "network", "unit",
+    "curve", "representation", "gallery", "vanishing", "snippet", "page",
+)  # fmt: skip
+
+
+def source(name: str) -> str:
+    """A file of this folder, as text."""
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def script() -> str:
+    """The page as one ES module whose default export has `render({model, el})`, as anywidget wants it.
+
+    Each file is a module by itself; here their imports of each other go, and of their exports all but the last.
+    """
+    parts = []
+    for name in MODULES:
+        text = re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", source(f"{name}.js"), flags=re.MULTILINE)
+        parts.append(re.sub(r"^export (?!default)", "", text, flags=re.MULTILINE))
+    return "\n".join(parts)
+
+
+def style() -> str:
+    """The page's CSS, everything in it under `.mlp-study`."""
+    return source("page.css")
+
+
+def page(data: dict[str, Any]) -> str:
+    """The whole HTML file for what `record.record` returned."""
+    text = source("page.html")
+    parts = {"STYLE": style(), "RECORD": json.dumps(data, separators=(",", ":"), ensure_ascii=False), "SCRIPT": script()}
+    for name, part in parts.items():
+        if "</script" in part or "</style" in part:
+            raise ValueError(f"{name}: an end tag inside would end the page's element early")
+    return re.sub(r"<!--(STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], text)
+
+
+def write(path: str | Path) -> int:
+    """Record, build and write the page to `path`; returns its size in bytes. OSError if it cannot be written."""
+    return Path(path).write_bytes(page(record()).encode())

@@ -23,13 +23,16 @@ def source(name: str) -> str:
 def script() -> str:
     """The page as one ES module whose default export has `render({model, el})`, as anywidget wants it.
 
-    Each file is a module by itself; here their imports of each other go, and of their exports all but the last.
+    Each file becomes a function that is called once and returns what the file exports, so that its names stay its own.
     """
-    parts = []
-    for name in MODULES:
-        text = re.sub(r'^import \{[^}]*\} from "\./\w+\.js";\n', "", source(f"{name}.js"), flags=re.MULTILINE)
-        parts.append(re.sub(r"^export (?!default)", "", text, flags=re.MULTILINE))
-    return "\n".join(parts)
+    return "\n".join([*map(_wrapped, MODULES), "export default page$;", ""])
+
+
+def _wrapped(name: str) -> str:
+    text = re.sub(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', r"const \1 = \2$;", source(f"{name}.js"), flags=re.MULTILINE)
+    exported = re.findall(r"^export (?:const|function|class) (\w+)", text, re.MULTILINE)
+    body = re.sub(r"^export ", "", text, flags=re.MULTILINE)
+    return f"const {name}$ = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();\n"
 
 
 def style() -> str:

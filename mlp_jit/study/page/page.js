@@ -1,0 +1,394 @@
+// The page: the playground and its instruments around one run. render({ model, el }) is anywidget's contract; the model
+// holds "record", what mlp_jit.study.page.record wrote.
+
+import { AGREEMENT, checkActivations, checkRuns } from "./check.js";
+import { curve, curveLegend } from "./curve.js";
+import { gallery } from "./gallery.js";
+import { h, letter, readColours, show } from "./html.js";
+import { Pass } from "./loops.js";
+import { Diagram } from "./network.js";
+import { Field, drawPlane, reachOf, sampleAt } from "./plane.js";
+import { representation } from "./representation.js";
+import { Run, canStart } from "./run.js";
+import { snippet } from "./snippet.js";
+import { unitPanel, unitsTable } from "./unit.js";
+import { vanishing } from "./vanishing.js";
+
+const NAMES = { xor: "XOR", circles: "Two circles", moons: "Moons", quadrants: "Quadrants", spirals: "Spirals" };
+const RATES = [0.001, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 100];
+const BATCHES = [1, 4, 16, 64];
+const PENALTIES = [0, 1e-4, 1e-3, 1e-2, 0.1];
+const IN_MID_RUN = ["learning_rate", "batch_size", "l2"]; // the others start again
+const FRAME = 8; // ms of training between two pictures
+const SLOWLY = 150; // ms between two pictures of what is read rather than watched
+const CALM = 500; // ms between pictures for who asked for less motion
+
+class Playground {
+  constructor(record, root) {
+    this.record = record;
+    this.root = root;
+    this.part = (name) => root.querySelector(`[data-part="${name}"]`);
+    this.colours = readColours(root);
+    this.running = null;
+    this.drawnSlowly = 0;
+    this.sample = 0;
+    this.pointed = null;
+    this.presets();
+    this.controls();
+    this.buttons();
+    this.start(record.runs[0].setting);
+  }
+
+  // ------------------------------------------------------------------------------------------- settings
+
+  presets() {
+    this.part("presets").replaceChildren(...this.record.runs.map((run) =>
+      h("button.preset", { type: "button", "aria-pressed": "false", onclick: () => this.start(run.setting) }, run.title)));
+  }
+
+  controls() {
+    const count = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => [from + index, String(from + index)]);
+    const { datasets, activations, generators } = this.record;
+    const N = Object.values(datasets)[0].y.length;
+    const options = {
+      dataset: ["Data", Object.keys(datasets).map((name) => [name, NAMES[name]])],
+      layers: ["Hidden layers", count(0, 4)],
+      width: ["Units in each", count(1, 12)],
+      activation: ["Activation φ", activations.filter(canStart).map(({ name }) => [name, name])],
+      learning_rate: ["Learning rate η", RATES.map((rate) => [rate, String(rate)])],
+      batch_size: ["Batch size", [...BATCHES.map((size) => [size, String(size)]), [N, `${N} (all)`]]],
+      l2: ["L2 penalty λ", PENALTIES.map((l2) => [l2, String(l2)])],
+      seed: ["Seed", count(0, generators.length - 1)],
+    };
+    this.selects = Object.fromEntries(Object.entries(options).map(([key, [label, choices]]) => [key,
+      h("select", { name: key, "aria-label": label, onchange: () => this.change(key) },
+        choices.map(([value, text]) => h("option", { value }, text)))]));
+    this.part("controls").replaceChildren(...Object.entries(options).map(([key, [label]]) =>
+      h("label", {}, h("span", { "aria-hidden": "true" }, label), this.selects[key])));
+  }
+
+  change(key) {
+    const { value } = this.selects[key];
+    const changes = { [key]: key === "dataset" || key === "activation" ? value : Number(value) };
+    if (!IN_MID_RUN.includes(key)) return this.start({ ...this.run.setting, ...changes });
+    if (this.run.past.length === 0) return this.start({ ...this.run.setting, ...changes });
+    this.run.alter(changes);
+    this.draw();
+  }
+
+  // A fresh network.
+  start(setting) {
+    this.pause();
+    this.run = new Run(this.record, setting);
+    const { network, data } = this.run;
+    this.one = new Pass(network, 1);
+    this.oneGradient = new Float64Array(network.theta.length);
+    this.field = new Field(network, reachOf(data));
+    this.chosen = [1, 0];
+    this.buildDiagram();
+    this.represent = representation(this.part("representation"), network);
+    this.draw();
+    this.say();
+  }
+
+  buildDiagram() {
+    this.diagram = new Diagram(this.part("network"), this.run.network, {
+      onselect: (l, j) => this.choose(l, j),
+      onpoint: (l, j) => this.point(l, j),
+    });
+  }
+
+  // -------------------------------------------------------------------------------------------- buttons
+
+  buttons() {
+    const button = (name, text, act) => h("button", { type: "button", "data-do": name, onclick: act }, text);
+    this.part("buttons").replaceChildren(
+      button("run", "Run", () => (this.running === null ? this.play() : this.pause())),
+      button("epoch", "One epoch", () => this.move(() => this.run.finishEpoch())),
+      button("step", "One mini-batch", () => this.move(() => this.run.step())),
+      button("back", "Back one step", () => this.move(() => this.run.back())),
+      button("again", "Start again", () => this.start(this.run.setting)),
+    );
+    const plane = this.part("plane");
+    plane.addEventListener("click", (event) => this.show(sampleAt(plane, event, this.run.data, this.field.reach)));
+    this.part("sample").addEventListener("input", (event) => {
+      const n = Math.round(Number(event.target.value)) - 1;
+      if (n >= 0 && n < this.run.N) this.show(n);
+    });
+  }
+
+  move(act) {
+    this.pause();
+    act();
+    this.draw();
+    this.say();
+  }
+
+  play() {
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const frame = () => {
+      const began = performance.now();
+      const most = Math.min(10, 1 + Math.floor(this.run.epoch / 60)); // slow at first, where most happens
+      for (let epochs = 0; epochs < most && performance.now() - began < FRAME; epochs++) this.run.finishEpoch();
+      this.drawRunning();
+      this.running = calm ? setTimeout(frame, CALM) : requestAnimationFrame(frame);
+    };
+    this.running = requestAnimationFrame(frame);
+    this.drawButtons();
+    this.part("spoken").textContent = "running";
+  }
+
+  pause() {
+    if (this.running === null) return;
+    cancelAnimationFrame(this.running);
+    clearTimeout(this.running);
+    this.running = null;
+    this.draw();
+    this.say();
+  }
+
+  // ------------------------------------------------------------------------------------------- selection
+
+  show(n) {
+    this.sample = n;
+    this.draw();
+  }
+
+  choose(l, j) {
+    this.chosen = [l, j];
+    this.pointed = null;
+    this.drawUnit();
+  }
+
+  // The unit under the pointer, shown while it is there.
+  point(l, j) {
+    this.pointed = l === null ? null : [l, j];
+    this.drawUnit();
+  }
+
+  // ---------------------------------------------------------------------------------------------- drawing
+
+  draw() {
+    this.drawWatched();
+    this.drawRead();
+    this.drawButtons();
+  }
+
+  drawRunning() {
+    this.drawWatched();
+    if (performance.now() - this.drawnSlowly < SLOWLY) return;
+    this.drawRead();
+    this.drawnSlowly = performance.now();
+  }
+
+  drawWatched() {
+    const { run } = this;
+    this.passOne();
+    this.field.update();
+    drawPlane(this.part("plane"), this.field, run.data, this.sample, this.colours);
+    this.diagram.update(this.one, this.unit, this.colours);
+    this.part("curve").replaceChildren(curve(run));
+    const fraction = run.at > 0 ? ` + ${run.at}/${run.N}` : "";
+    const figures = {
+      epoch: [run.epoch, `${run.epoch}${fraction}`],
+      loss: [run.loss, show(run.loss, 4)],
+      accuracy: [run.accuracy, show(run.accuracy, 3)],
+      parameters: [run.network.theta.length, String(run.network.theta.length)],
+    };
+    for (const [name, [value, text]] of Object.entries(figures)) {
+      const element = this.part(name);
+      element.value = value;
+      element.textContent = text;
+    }
+  }
+
+  // What is read rather than watched.
+  drawRead() {
+    const { run, record } = this;
+    this.drawUnit();
+    const N = run.pass.gather(run.data.X, run.data.y, run.everyone);
+    run.pass.forward(N);
+    this.represent(run.pass, this.field, run.data, this.sample, this.colours);
+    this.part("legend").replaceChildren(curveLegend(run));
+    this.part("source").replaceChildren(...this.source());
+    this.part("snippet").textContent = snippet(run.setting, run.epoch);
+    this.part("sample").value = this.sample + 1;
+    const says = record.runs.find((each) => each.title === run.recording?.title)?.says ?? "";
+    this.part("says").textContent = says;
+    for (const [key, select] of Object.entries(this.selects)) select.value = run.setting[key];
+    this.selects.width.disabled = run.setting.layers === 0;
+    for (const button of this.part("presets").children) {
+      button.setAttribute("aria-pressed", button.textContent === run.recording?.title);
+    }
+  }
+
+  get unit() {
+    return this.pointed ?? this.chosen;
+  }
+
+  // E1 to E3 for the selected sample alone.
+  passOne() {
+    const { X, y } = this.run.data;
+    this.one.gather(X, y, [this.sample]);
+    this.one.forward(1);
+    this.one.backward(1, 0, this.oneGradient);
+  }
+
+  drawUnit() {
+    const { run } = this;
+    const [l, j] = this.unit;
+    this.passOne();
+    run.look();
+    this.part("unit").replaceChildren(...unitPanel({
+      network: run.network, pass: this.one, gradient: run.gradient, setting: run.setting, N: run.batch.length, l, j,
+    }));
+    const focused = this.part("units").contains(document.activeElement);
+    this.part("units").replaceChildren(unitsTable({
+      network: run.network, pass: this.one, chosen: this.unit, onselect: (...unit) => this.choose(...unit),
+    }));
+    if (focused) this.part("units").querySelector("[aria-pressed=true]")?.focus();
+    this.diagram.update(this.one, this.unit, this.colours);
+    const { X, y } = run.data;
+    this.part("x").replaceChildren(
+      letter("x"), ` = (${show(X[2 * this.sample])}, ${show(X[2 * this.sample + 1])}), `, letter("y"), ` = ${y[this.sample]}`,
+    );
+  }
+
+  source() {
+    const { run } = this;
+    if (!run.recording) {
+      return ["Computed here, by the port of the engine's loops. ", h("a", { href: "#", onclick: (event) => this.jump(event) }, "How it is checked"), "."];
+    }
+    if (run.difference === null) {
+      return [`The record ends at epoch ${run.recording.epochs}; from there on the port goes alone.`];
+    }
+    return ["θ is the engine's own, recorded after this epoch; the port came within ",
+      h("data", { value: run.difference, "data-name": "difference" }, show(run.difference)), " of it."];
+  }
+
+  jump(event) {
+    event.preventDefault();
+    this.part("check").closest("section").scrollIntoView({ behavior: "smooth" });
+  }
+
+  drawButtons() {
+    const [run, , , back] = this.part("buttons").children;
+    run.textContent = this.running === null ? "Run" : "Pause";
+    back.disabled = this.run.past.length === 0;
+  }
+
+  // For a screen reader, when things come to rest.
+  say() {
+    const { epoch, loss, accuracy } = this.run;
+    this.part("spoken").textContent = `epoch ${epoch}, loss ${show(loss, 4)}, accuracy ${show(accuracy)}`;
+  }
+
+  recolour() {
+    this.colours = readColours(this.root);
+    this.draw();
+  }
+}
+
+function checkTable(record) {
+  const runs = checkRuns(record);
+  const phi = checkActivations(record);
+  const agrees = runs.every((run) => run.agrees) && phi <= AGREEMENT;
+  const worst = runs.reduce((most, run) => Math.max(most, run.theta, run.loss), 0);
+  return [
+    h(`p.verdict${agrees ? "" : ".wrong"}`, { role: agrees ? null : "alert", "data-agrees": agrees },
+      agrees
+        ? ["In this browser, just now, the port agreed with the engine: the largest difference is ",
+          h("data", { value: worst }, show(worst)), "."]
+        : "In this browser the port does not agree with the engine. Do not trust the numbers of runs that are not recorded."),
+    h("div.scroll", { tabindex: 0, role: "region", "aria-label": "The check, run by run" }, h("table", {},
+      h("thead", {}, h("tr", {}, ["run", "steps", "largest |Δθ|", "largest |ΔL|"].map((text) => h("th", { scope: "col" }, text)))),
+      h("tbody", {}, runs.map(({ title, steps, theta, loss }) => h("tr", {},
+        h("th", { scope: "row" }, title), h("td", {}, String(steps)), h("td", {}, show(theta)), h("td", {}, show(loss))))))),
+    h("p.note", {}, `φ and φ' of all ${record.activations.length} activations: within ${show(phi)} over the gallery's range.`),
+  ];
+}
+
+const EQUATIONS = [
+  ["E1", "z_j = b_j + Σ_i w_ij a_i,  a_j = φ(z_j)", "forward"],
+  ["E2", "δ_k = ∂ℓ/∂z_k", "output delta"],
+  ["E3", "δ_i = φ'(z_i) Σ_j w_ij δ_j", "hidden delta"],
+  ["E4", "∂L/∂w_ij = (1/N) Σ_n a_i δ_j", "weight gradient"],
+  ["E5", "∂L/∂b_j = (1/N) Σ_n δ_j", "bias gradient"],
+  ["E6", "θ ← θ − η ∂L/∂θ", "update"],
+];
+
+// "w_ij" as a letter with its indices.
+const typeset = (text) => text.split(/(\p{L}_\w+)/u).map((piece) => (/_/.test(piece) ? letter(...piece.split("_")) : piece));
+
+const SHELL = () => [
+  h("header", {},
+    h("h1", {}, "Backpropagation by index"),
+    h("p.lead", {}, "A network small enough to read. Every ", letter("z", "j"), ", ", letter("a", "j"), " and ", letter("δ", "j"),
+      " is a number on this page, computed by mlp_jit's loops; train it, stop it, and look."),
+    h("dl.table", {}, EQUATIONS.map(([tag, text, words]) =>
+      h("div", {}, h("dt", {}, h("span.tag", {}, tag), " ", words), h("dd", {}, typeset(text)))))),
+  h("section.playground", { "aria-label": "Playground" },
+    h("div.presets", { "data-part": "presets", role: "group", "aria-label": "Recorded runs" }),
+    h("p.says", { "data-part": "says" }),
+    h("div.bench", {},
+      h("div.side", {},
+        h("div.controls", { "data-part": "controls", role: "group", "aria-label": "Setting" }),
+        h("div.buttons", { "data-part": "buttons", role: "group", "aria-label": "Training" }),
+        h("dl.figures", {}, ["epoch", "loss", "accuracy", "parameters"].map((name) =>
+          h("div", {}, h("dt", {}, name), h("dd", {}, h("data", { "data-part": name }))))),
+        h("p.spoken", { "data-part": "spoken", "aria-live": "polite" })),
+      h("div.net", { "data-part": "network" }),
+      h("div.pictures", {},
+        h("canvas.plane", { "data-part": "plane", role: "img",
+          "aria-label": "The network's answer over the plane of the inputs, its boundary, and the samples. Choose a sample by its number below." }),
+        h("label.pick", {}, h("span", {}, "sample ", letter("n")), h("input", { type: "number", min: 1, max: 200, value: 1, "data-part": "sample", "aria-label": "sample n" }),
+          h("span", { "data-part": "x" })),
+        h("div", { "data-part": "curve" }), h("div", { "data-part": "legend" }))),
+    h("p.source", { "data-part": "source" })),
+  h("section.numbers", { "aria-label": "The numbers" },
+    h("div.unit", { "data-part": "unit" }),
+    h("div.all", {}, h("h3", {}, "Every unit"),
+      h("div.scroll", { "data-part": "units", tabindex: 0, role: "region", "aria-label": "Every unit's numbers" }))),
+  h("section", {}, h("h2", {}, "What the hidden layers see"),
+    h("p.text", {}, "Each layer hands on its ", letter("a", "j"), " and nothing else. Above, the samples as each layer shows them to the next; the output can only draw the straight line in the last picture. Below, one unit at a time over the plane of the inputs."),
+    h("div.representation", { "data-part": "representation" })),
+  h("section", {}, h("h2", {}, "Activations"),
+    h("p.text", {}, "φ drawn solid, its slope φ' dashed. δ is multiplied by φ' in every layer it passes (E3), so max φ' is the most that a layer can let through of each δ."),
+    h("div", { "data-part": "gallery" })),
+  h("section", {}, h("h2", {}, "The vanishing gradient"),
+    h("p.text", {}, "Networks of sixteen units a layer, untrained, the quadrants as data. How long is δ at each layer, as a part of the output's? Measured by the engine, on a logarithmic axis."),
+    h("div.instrument", { "data-part": "vanishing" })),
+  h("section", {}, h("h2", {}, "Where the numbers come from"),
+    h("p.text", {}, "The runs named at the top were trained by mlp_jit's loops engine, and the page holds θ after each of their epochs. For any other setting a JavaScript port of the same loops computes, with NumPy's random numbers: a seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself."),
+    h("div", { "data-part": "check" }, h("p.note", {}, "Checking…")),
+    h("h3", {}, "The present run in Python"),
+    h("pre.snippet", { tabindex: 0, role: "region", "aria-label": "The present run in Python" }, h("code", { "data-part": "snippet" }))),
+];
+
+export function render({ model, el }) {
+  const record = model.get("record");
+  const root = h("main.mlp-study", {}, SHELL());
+  el.replaceChildren(root);
+  const playground = new Playground(record, root);
+  gallery(playground.part("gallery"), record.activations);
+  vanishing(playground.part("vanishing"), record.vanishing);
+  const checking = setTimeout(() => playground.part("check").replaceChildren(...checkTable(record)), 50);
+
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const recolour = () => playground.recolour();
+  dark.addEventListener("change", recolour);
+  let width = root.clientWidth;
+  const sizes = new ResizeObserver(() => {
+    if (root.clientWidth === width) return;
+    width = root.clientWidth;
+    playground.buildDiagram();
+    playground.draw();
+  });
+  sizes.observe(root);
+  return () => {
+    clearTimeout(checking);
+    dark.removeEventListener("change", recolour);
+    sizes.disconnect();
+    playground.pause();
+  };
+}

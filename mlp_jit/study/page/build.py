@@ -29,9 +29,10 @@ def script() -> str:
 
 
 def _wrapped(name: str) -> str:
-    text = re.sub(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', r"const \1 = \2$;", source(f"{name}.js"), flags=re.MULTILINE)
-    exported = re.findall(r"^export (?:const|function|class) (\w+)", text, re.MULTILINE)
-    body = re.sub(r"^export ", "", text, flags=re.MULTILINE)
+    body = source(f"{name}.js")
+    body = re.sub(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', r"const \1 = \2$;", body, flags=re.MULTILINE)
+    exported = re.findall(r"^export (?:const|function|class) (\w+)", body, re.MULTILINE)
+    body = re.sub(r"^export ", "", body, flags=re.MULTILINE)
     return f"const {name}$ = (() => {{\n{body}return {{ {', '.join(exported)} }};\n}})();\n"
 
 
@@ -43,7 +44,8 @@ def style() -> str:
 def page(data: dict[str, Any]) -> str:
     """The whole HTML file for what `record.record` returned."""
     text = source("page.html")
-    parts = {"STYLE": style(), "RECORD": json.dumps(data, separators=(",", ":"), ensure_ascii=False), "SCRIPT": script()}
+    carried = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+    parts = {"STYLE": style(), "RECORD": carried, "SCRIPT": script()}
     for name, part in parts.items():
         if "</script" in part or "</style" in part:
             raise ValueError(f"{name}: an end tag inside would end the page's element early")

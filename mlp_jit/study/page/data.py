@@ -1,8 +1,10 @@
-"""The page's five data sets: 200 points of the plane in two classes, rounded to two decimals so that they can be read."""
+"""The page's five data sets: 200 points of the plane in two classes, rounded to two decimals to be easy to read."""
 
 from collections.abc import Callable
 
 import numpy as np
+
+from ...validation import lookup
 
 N = 200
 
@@ -50,6 +52,9 @@ DATASETS: dict[str, Callable] = {function.__name__: function for function in (xo
 
 
 def dataset(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """X (200, 2) float64 and y (200,) of 0 and 1, always the same for a name of `DATASETS`."""
-    X, y = DATASETS[name](np.random.default_rng(0))
+    """X (200, 2) float64 and y (200,) of 0 and 1, always the same for a name of `DATASETS`.
+
+    ValueError for another name.
+    """
+    X, y = lookup("name", name, DATASETS)(np.random.default_rng(0))
     return X.round(2), y

@@ -24,13 +24,14 @@ function fill(element, tag, attributes, children) {
 
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
-// 0.1235, −12.35, 1.2·10⁻⁷
+// At least three digits that count: 0.124, 0.0124, −12.35, 1.2·10⁻⁷
 export function show(x, decimals = 3) {
   if (Number.isNaN(x)) return "not a number";
   if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
   const size = Math.abs(x);
   if (size >= 10 ** -decimals && size < 1e5) {
-    const digits = Math.max(0, decimals - Math.max(0, Math.floor(Math.log10(size))));
+    const exponent = Math.floor(Math.log10(size));
+    const digits = exponent < 0 ? Math.min(decimals - 1 - exponent, decimals + 2) : Math.max(0, decimals - exponent);
     return x.toFixed(digits).replace("-", "−");
   }
   if (size === 0) return "0";
@@ -54,6 +55,15 @@ export function term(x) {
 // A letter with its indices: letter("w", "ij")
 export function letter(name, indices = "") {
   return h("span.letter", {}, h("i", {}, name), indices === "" ? "" : h("sub", {}, String(indices)));
+}
+
+// "∂L/∂w_ij" as letters with their indices; a name of more than one letter stays upright.
+export function typeset(text) {
+  return text.split(/(\p{L}+(?:_\w+(?:,\w+)?)?)/u).map((piece) => {
+    const [name, indices = ""] = piece.split("_");
+    if (name === "Σ") return ["Σ", h("sub", {}, indices)];
+    return /^\p{L}$/u.test(name) ? letter(name, indices) : piece;
+  });
 }
 
 // The canvas as large as its box and as sharp as the screen; returns its context and size in CSS pixels.
@@ -86,6 +96,6 @@ export const css = ([r, g, b], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`;
 // From −1 (negative's colour) over 0 (the panel) to 1 (positive's colour).
 export function shade(colours, value) {
   const end = value < 0 ? colours.negative : colours.positive;
-  const part = Math.min(1, Math.abs(value));
+  const part = Math.min(1, Math.abs(value)) || 0; // 0 for what is no number
   return colours.panel.map((from, channel) => Math.round(from + part * (end[channel] - from)));
 }

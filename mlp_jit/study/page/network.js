@@ -1,10 +1,13 @@
-// The network drawn: an edge for each w_ij, a circle for each unit with its a_j inside and its δ_j below.
+// The network drawn: an edge for each w_ij, a circle for each unit with its a_j inside, its z_j and δ_j below.
 
 import { css, shade, show, sign, svg } from "./html.js";
 
 const HEAD = 44; // above the first unit
-const FOOT = 26; // below the last one
+const FOOT = 30; // below the last one
 const ROW = 34; // least distance between units
+
+// As much of a as goes inside a circle.
+const short = (a) => (Math.abs(a) < 10 ? a.toFixed(2).replace("-", "−").replace("−0.00", "0.00") : show(a, 2));
 
 export class Diagram {
   // onselect(l, j) when a unit is chosen, onpoint(l, j) or onpoint(null) as the pointer comes and goes.
@@ -20,8 +23,8 @@ export class Diagram {
     const { sizes, layers, last } = this.network;
     const most = Math.max(...sizes);
     this.width = Math.max(260, this.box.clientWidth);
-    this.height = HEAD + FOOT + Math.max(most * ROW, Math.min(300, this.width * 0.8));
-    this.pitch = Math.min(84, (this.height - HEAD - FOOT) / most);
+    this.height = HEAD + FOOT + Math.max(most * ROW, Math.min(440, this.width * 0.95));
+    this.pitch = Math.min(110, (this.height - HEAD - FOOT) / most);
     this.radius = Math.max(9, Math.min(21, 0.36 * this.pitch, this.width / (3.2 * sizes.length)));
     this.edges = [];
     this.units = new Map();
@@ -72,14 +75,14 @@ export class Diagram {
   unit(l, j) {
     const circle = svg("circle", { r: this.radius });
     const inside = svg("text.inside", { dy: "0.35em" });
-    const below = svg("text.below", { y: this.radius + 12 });
+    const below = [svg("text.below", { y: this.radius + 13 }), svg("text.below", { y: this.radius + 27 })];
     const group = svg(
       "g.unit",
       {
         transform: `translate(${this.x(l)} ${this.y(l, j)})`, role: "button", tabindex: -1, "data-unit": `${l},${j}`,
         onclick: () => this.onselect(l, j), onfocus: () => this.onselect(l, j), onpointerenter: () => this.onpoint(l, j),
       },
-      svg("circle.reach", { r: Math.max(this.radius, Math.min(16, this.pitch / 2)) }), circle, inside, below,
+      svg("circle.reach", { r: Math.max(this.radius + 4, Math.min(16, this.pitch / 2)) }), circle, inside, below,
     );
     this.units.set(`${l},${j}`, { group, circle, inside, below });
     return group;
@@ -104,15 +107,15 @@ export class Diagram {
   // The numbers of one sample, which is row 0 of `pass`.
   update(pass, [chosenLayer, chosenUnit], colours) {
     const { views, last } = this.network;
-    const largest = views.slice(1).reduce((most, { W }) => W.reduce((m, w) => Math.max(m, Math.abs(w)), most), 1e-9);
+    const largest = views.slice(1).reduce((most, { W }) => W.reduce((m, w) => (Math.abs(w) > m ? Math.abs(w) : m), most), 1e-9);
     for (const { l, i, j, path } of this.edges) {
       const w = views[l].W[i * this.network.layers[l].units + j];
       const touches = (l === chosenLayer && j === chosenUnit) || (l - 1 === chosenLayer && i === chosenUnit);
       path.setAttribute("class", `edge ${sign(w)}${touches ? " near" : ""}`);
-      path.setAttribute("stroke-width", (0.4 + (3.4 * Math.abs(w)) / largest).toFixed(2));
+      path.setAttribute("stroke-width", (0.4 + 3.4 * Math.min(1, Math.abs(w) / largest || 0)).toFixed(2));
     }
     const wide = this.radius >= 15;
-    const spaced = this.pitch >= 2 * this.radius + 17;
+    const lines = Math.floor((this.pitch - 2 * this.radius - 4) / 13); // that fit below a unit
     for (const [key, { group, circle, inside, below }] of this.units) {
       const [l, j] = key.split(",").map(Number);
       const a = pass.a[l][j];
@@ -122,8 +125,11 @@ export class Diagram {
       group.classList.toggle("chosen", chosen);
       group.setAttribute("aria-pressed", chosen);
       group.setAttribute("tabindex", chosen ? 0 : -1);
-      inside.textContent = wide ? show(a, 2) : "";
-      below.textContent = l > 0 && spaced ? `δ ${show(pass.delta[l][j], 3)}` : "";
+      inside.textContent = wide ? short(a) : "";
+      const labels = l === 0 ? [] : [`z ${show(pass.z[l][j])}`, `δ ${show(pass.delta[l][j])}`].slice(lines > 1 ? 0 : 1);
+      below.forEach((text, line) => {
+        text.textContent = line < lines ? (labels[line] ?? "") : "";
+      });
       const place = l === 0 ? `input ${j + 1}` : l === last ? "output" : `layer ${l}, unit ${j + 1}`;
       const numbers = l === 0 ? "" : `, z ${show(pass.z[l][j])}, δ ${show(pass.delta[l][j])}`;
       group.setAttribute("aria-label", `${place}: a ${show(a)}${numbers}`);

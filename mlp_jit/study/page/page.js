@@ -4,7 +4,7 @@
 import { AGREEMENT, checkActivations, checkRuns } from "./check.js";
 import { curve, curveLegend } from "./curve.js";
 import { gallery } from "./gallery.js";
-import { h, letter, readColours, show } from "./html.js";
+import { h, letter, readColours, show, typeset } from "./html.js";
 import { Pass } from "./loops.js";
 import { Diagram } from "./network.js";
 import { Field, drawPlane, reachOf, sampleAt } from "./plane.js";
@@ -105,9 +105,9 @@ class Playground {
     this.part("buttons").replaceChildren(
       button("run", "Run", () => (this.running === null ? this.play() : this.pause())),
       button("epoch", "One epoch", () => this.move(() => this.run.finishEpoch())),
-      button("step", "One mini-batch", () => this.move(() => this.run.step())),
-      button("back", "Back one step", () => this.move(() => this.run.back())),
-      button("again", "Start again", () => this.start(this.run.setting)),
+      button("step", "One batch", () => this.move(() => this.run.step())),
+      button("back", "Step back", () => this.move(() => this.run.back())),
+      button("again", "Restart", () => this.start(this.run.setting)),
     );
     const plane = this.part("plane");
     plane.addEventListener("click", (event) => this.show(sampleAt(plane, event, this.run.data, this.field.reach)));
@@ -130,6 +130,7 @@ class Playground {
       const began = performance.now();
       const most = Math.min(10, 1 + Math.floor(this.run.epoch / 60)); // slow at first, where most happens
       for (let epochs = 0; epochs < most && performance.now() - began < FRAME; epochs++) this.run.finishEpoch();
+      if (!Number.isFinite(this.run.loss)) return this.pause();
       this.drawRunning();
       this.running = calm ? setTimeout(frame, CALM) : requestAnimationFrame(frame);
     };
@@ -211,7 +212,7 @@ class Playground {
     this.represent(run.pass, this.field, run.data, this.sample, this.colours);
     this.part("legend").replaceChildren(curveLegend(run));
     this.part("source").replaceChildren(...this.source());
-    this.part("snippet").textContent = snippet(run.setting, run.epoch);
+    this.part("snippet").textContent = snippet(run);
     this.part("sample").value = this.sample + 1;
     const says = record.runs.find((each) => each.title === run.recording?.title)?.says ?? "";
     this.part("says").textContent = says;
@@ -250,25 +251,24 @@ class Playground {
     this.diagram.update(this.one, this.unit, this.colours);
     const { X, y } = run.data;
     this.part("x").replaceChildren(
-      letter("x"), ` = (${show(X[2 * this.sample])}, ${show(X[2 * this.sample + 1])}), `, letter("y"), ` = ${y[this.sample]}`,
+      letter("x"), ` = (${plain(X[2 * this.sample])}, ${plain(X[2 * this.sample + 1])}), `, letter("y"), ` = ${y[this.sample]}`,
     );
   }
 
   source() {
     const { run } = this;
+    if (!Number.isFinite(run.loss)) {
+      return ["The loss is no longer finite: the steps were too long. Step back, or restart with a smaller η."];
+    }
     if (!run.recording) {
-      return ["Computed here, by the port of the engine's loops. ", h("a", { href: "#", onclick: (event) => this.jump(event) }, "How it is checked"), "."];
+      return ["Computed here, by the port of the engine's loops. ", h("button.link", { type: "button", onclick: () => this.part("check").scrollIntoView({ block: "center" }) }, "How it is checked"), "."];
     }
     if (run.difference === null) {
       return [`The record ends at epoch ${run.recording.epochs}; from there on the port goes alone.`];
     }
-    return ["θ is the engine's own, recorded after this epoch; the port came within ",
-      h("data", { value: run.difference, "data-name": "difference" }, show(run.difference)), " of it."];
-  }
-
-  jump(event) {
-    event.preventDefault();
-    this.part("check").closest("section").scrollIntoView({ behavior: "smooth" });
+    return ["θ is the engine's own, recorded after this epoch. From the record of the epoch before, the port comes to ",
+      run.difference === 0 ? "the same bits" : "within ",
+      h("data", { value: run.difference, "data-name": "difference" }, run.difference === 0 ? "" : show(run.difference)), "."];
   }
 
   drawButtons() {
@@ -308,6 +308,9 @@ function checkTable(record) {
   ];
 }
 
+// A coordinate as the data have it.
+const plain = (x) => String(x).replace("-", "−");
+
 const EQUATIONS = [
   ["E1", "z_j = b_j + Σ_i w_ij a_i,  a_j = φ(z_j)", "forward"],
   ["E2", "δ_k = ∂ℓ/∂z_k", "output delta"],
@@ -317,10 +320,7 @@ const EQUATIONS = [
   ["E6", "θ ← θ − η ∂L/∂θ", "update"],
 ];
 
-// "w_ij" as a letter with its indices.
-const typeset = (text) => text.split(/(\p{L}_\w+)/u).map((piece) => (/_/.test(piece) ? letter(...piece.split("_")) : piece));
-
-const SHELL = () => [
+const shell = ({ versions }) => [
   h("header", {},
     h("h1", {}, "Backpropagation by index"),
     h("p.lead", {}, "A network small enough to read. Every ", letter("z", "j"), ", ", letter("a", "j"), " and ", letter("δ", "j"),
@@ -350,7 +350,7 @@ const SHELL = () => [
     h("div.all", {}, h("h3", {}, "Every unit"),
       h("div.scroll", { "data-part": "units", tabindex: 0, role: "region", "aria-label": "Every unit's numbers" }))),
   h("section", {}, h("h2", {}, "What the hidden layers see"),
-    h("p.text", {}, "Each layer hands on its ", letter("a", "j"), " and nothing else. Above, the samples as each layer shows them to the next; the output can only draw the straight line in the last picture. Below, one unit at a time over the plane of the inputs."),
+    h("p.text", {}, "Each layer hands on its ", letter("a", "j"), " and nothing else. First the samples as each layer shows them to the next: all that the output can do is to draw the straight line in the last picture. Then each hidden unit, over the plane of the inputs."),
     h("div.representation", { "data-part": "representation" })),
   h("section", {}, h("h2", {}, "Activations"),
     h("p.text", {}, "φ drawn solid, its slope φ' dashed. δ is multiplied by φ' in every layer it passes (E3), so max φ' is the most that a layer can let through of each δ."),
@@ -361,17 +361,18 @@ const SHELL = () => [
   h("section", {}, h("h2", {}, "Where the numbers come from"),
     h("p.text", {}, "The runs named at the top were trained by mlp_jit's loops engine, and the page holds θ after each of their epochs. For any other setting a JavaScript port of the same loops computes, with NumPy's random numbers: a seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself."),
     h("div", { "data-part": "check" }, h("p.note", {}, "Checking…")),
+    h("p.note", {}, `Recorded by mlp_jit ${versions.mlp_jit} with NumPy ${versions.numpy}, in float64.`),
     h("h3", {}, "The present run in Python"),
     h("pre.snippet", { tabindex: 0, role: "region", "aria-label": "The present run in Python" }, h("code", { "data-part": "snippet" }))),
 ];
 
 export function render({ model, el }) {
   const record = model.get("record");
-  const root = h("main.mlp-study", {}, SHELL());
+  const root = h("main.mlp-study", {}, shell(record));
   el.replaceChildren(root);
   const playground = new Playground(record, root);
   gallery(playground.part("gallery"), record.activations);
-  vanishing(playground.part("vanishing"), record.vanishing);
+  const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
   const checking = setTimeout(() => playground.part("check").replaceChildren(...checkTable(record)), 50);
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -383,6 +384,7 @@ export function render({ model, el }) {
     width = root.clientWidth;
     playground.buildDiagram();
     playground.draw();
+    drawVanishing();
   });
   sizes.observe(root);
   return () => {

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-import mlp_jit
-
 from ...activations import HIDDEN
 from ...callbacks import Callback
 from ...initializers import default_initializer
@@ -57,9 +55,7 @@ class Setting:
     def network(self) -> Network:
         """The network before its first step, float64."""
         sizes = [2, *[self.width] * self.layers, 1]
-        return Network(
-            sizes, activation=self.activation, output="sigmoid", dtype="float64", random_state=self.seed
-        )
+        return Network(sizes, activation=self.activation, output="sigmoid", dtype="float64", random_state=self.seed)
 
 
 # title, what to look for, setting, epochs
@@ -83,9 +79,10 @@ RUNS = [
 
 def record() -> dict[str, Any]:
     """Everything the page carries, ready for `json.dumps`. Trains seven small networks: seconds, once compiled."""
+    from ... import __version__
+
     return {
-        "versions": {"mlp_jit": mlp_jit.__version__, "numpy": np.__version__},
-        "engine": ENGINE,
+        "versions": {"mlp_jit": __version__, "numpy": np.__version__},
         "datasets": {name: _dataset(name) for name in DATASETS},
         "generators": [_generator(seed) for seed in range(SEEDS)],
         "activations": [_activation(name) for name in HIDDEN],

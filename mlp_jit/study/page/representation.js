@@ -27,7 +27,8 @@ export function representation(box, network) {
 }
 
 function caption(network, l) {
-  const where = l === 0 ? "inputs" : `layer ${l}`;
+  if (l === 0) return "inputs: x₁ and x₂";
+  const where = `layer ${l}`;
   const { units } = network.layers[l];
   return `${where}: ${units < 3 ? `${units === 1 ? "a₁" : "a₁ and a₂"}` : `${units} units, seen in two directions`}`;
 }

@@ -43,6 +43,7 @@ export class Run {
     this.order = this.everyone;
     this.shuffle();
     this.past = [];
+    this.altered = false;
     this.follow(follow ? record.runs.find((run) => same(run.setting, setting)) : undefined);
     this.curve = [];
     this.measure();
@@ -84,6 +85,7 @@ export class Run {
     Object.assign(this.setting, changes);
     this.recording = undefined;
     this.difference = null;
+    this.altered = true;
   }
 
   // In epochs.
@@ -132,9 +134,9 @@ export class Run {
   }
 
   remember() {
-    const { epoch, at, order, shuffler, difference, setting, recording } = this;
+    const { epoch, at, order, shuffler, difference, setting, recording, altered } = this;
     this.past.push({
-      epoch, at, order, difference, recording,
+      epoch, at, order, difference, recording, altered,
       setting: { ...setting },
       theta: this.network.theta.slice(),
       shuffler: [shuffler.state, shuffler.half],

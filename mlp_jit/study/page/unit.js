@@ -1,12 +1,12 @@
 // One unit's equations, in letters and with the present numbers: E1 forward, E2 or E3 backward, E4 to E6 for its weights.
 
-import { h, letter, num, term } from "./html.js";
+import { h, letter, num, term, typeset } from "./html.js";
 
 // pass: row 0 is the sample; gradient: ∂L/∂θ of the next step's batch, whose size is N.
 export function unitPanel({ network, pass, gradient, setting, N, l, j }) {
   const heading = h("h3", {}, title(network, l, j));
   if (l === 0) {
-    return [heading, h("p.note", {}, "An input has no z and no δ: ", letter("a", j + 1), " = ", letter("x", j + 1), " = ",
+    return [heading, h("p.note", {}, typeset(`An input has no z and no δ: a_${j + 1} = x_${j + 1} = `),
       num(pass.a[0][j], "a"), ". Choose a unit of a later layer to see equations.")];
   }
   const backward = l === network.last ? outputDelta(pass, l) : hiddenDelta(network, pass, l, j);
@@ -37,18 +37,18 @@ function forward(network, pass, l, j) {
   const sum = range(inputs).map((i) => [" + ", product(term(W[i * units + j]), term(pass.a[l - 1][i]))]);
   const phi = l === network.last ? "σ" : name;
   return equation("E1", "forward",
-    [letter("z", J), " = ", letter("b", J), " + Σ", h("sub", {}, "i"), " ", letter("w", pair("i", J)), " ", letter("a", "i")],
+    typeset(`z_${J} = b_${J} + Σ_i w_${pair("i", J)} a_i`),
     h("span.sum", {}, "= ", num(b[j]), sum, h("span.term", {}, " = ", h("strong", {}, num(pass.z[l][j], "z")))),
-    [letter("a", J), " = φ(", letter("z", J), ") = ", phi, "(", num(pass.z[l][j]), ") = ", h("strong", {}, num(pass.a[l][j], "a"))],
+    [typeset(`a_${J} = φ(z_${J}) = `), phi, "(", num(pass.z[l][j]), ") = ", h("strong", {}, num(pass.a[l][j], "a"))],
   );
 }
 
 function outputDelta(pass, l) {
   const [a, y] = [pass.a[l][0], pass.y[0]];
   return equation("E2", "output delta",
-    [letter("δ", 1), " = ∂ℓ/∂", letter("z", 1), " = ", letter("a", 1), " − ", letter("y", 1)],
+    typeset("δ_1 = ∂ℓ/∂z_1 = a_1 − y_1"),
     ["= ", num(a), " − ", num(y), " = ", h("strong", {}, num(pass.delta[l][0], "delta"))],
-    h("span.note", {}, "sigmoid with cross-entropy, ℓ = log(1 + eᶻ) − y z: φ' cancels"),
+    h("span.note", {}, typeset("sigmoid with cross-entropy, ℓ = log(1 + eᶻ) − y z: φ' cancels")),
   );
 }
 
@@ -60,7 +60,7 @@ function hiddenDelta(network, pass, l, i) {
   const slopeHere = slope(pass.z[l][i], pass.a[l][i]);
   const sum = range(units).map((j) => [j > 0 ? " + " : "", product(term(W[i * units + j]), term(pass.delta[l + 1][j]))]);
   return equation("E3", "hidden delta: this unit is an i, the next layer's are j",
-    [letter("δ", I), " = φ'(", letter("z", I), ") Σ", h("sub", {}, "j"), " ", letter("w", pair(I, "j")), " ", letter("δ", "j")],
+    typeset(`δ_${I} = φ'(z_${I}) Σ_j w_${pair(I, "j")} δ_j`),
     h("span.sum", {}, "= ", num(slopeHere, "slope"), " · (", sum, ")",
       h("span.term", {}, " = ", h("strong", {}, num(pass.delta[l][i], "delta")))),
     h("span.note", {}, "φ'(", num(pass.z[l][i]), ") = ", num(slopeHere), ": what this unit lets through"),
@@ -88,16 +88,16 @@ function steps(network, pass, gradient, setting, N, l, j) {
     h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Weights of this unit" },
       h("table", {},
         h("thead", {}, h("tr", {},
-          h("th", { scope: "col" }, "θ"),
+          h("th", { scope: "col" }, typeset("θ")),
           h("th", { scope: "col" }, letter("a", "i")),
           h("th", { scope: "col" }, "now"),
-          h("th", { scope: "col" }, letter("w", "ij"), " ", letter("a", "i")),
-          h("th", { scope: "col" }, letter("a", "i"), " ", letter("δ", "j")),
-          h("th", { scope: "col" }, "∂L/∂θ"),
-          h("th", { scope: "col" }, "θ − η ∂L/∂θ"))),
+          h("th", { scope: "col" }, typeset("w_ij a_i")),
+          h("th", { scope: "col" }, typeset("a_i δ_j")),
+          h("th", { scope: "col" }, typeset("∂L/∂θ")),
+          h("th", { scope: "col" }, typeset("θ − η ∂L/∂θ")))),
         h("tbody", {}, rows, row(letter("b", J), null, b[j], delta, db[j])))),
-    h("p.note", {}, `∂L/∂θ is the mean of a δ over the N = ${N} samples of the next step`,
-      setting.l2 > 0 ? `, plus λ w with λ = ${setting.l2}` : "", `; η = ${setting.learning_rate}.`),
+    h("p.note", {}, typeset(`∂L/∂w_ij is the mean of a_i δ_j, and ∂L/∂b_j that of δ_j, over the N = ${N} samples of the next step`),
+      setting.l2 > 0 ? typeset(`, plus λ w_ij with λ = ${setting.l2}`) : "", typeset(`; η = ${setting.learning_rate}.`)),
   );
 }
 
@@ -105,19 +105,19 @@ function steps(network, pass, gradient, setting, N, l, j) {
 export function unitsTable({ network, pass, chosen: [chosenLayer, chosenUnit], onselect }) {
   const rows = [];
   for (let l = 1; l <= network.last; l++) {
-    const { units, slope, name } = network.layers[l];
+    const { units, slope } = network.layers[l];
     for (let j = 0; j < units; j++) {
       const [z, a, delta] = [pass.z[l][j], pass.a[l][j], pass.delta[l][j]];
       const here = l === chosenLayer && j === chosenUnit;
       rows.push(h(`tr${here ? ".chosen" : ""}`, {},
         h("th", { scope: "row" }, h("button.plain", { type: "button", "aria-pressed": here, onclick: () => onselect(l, j) },
           `${l}, ${j + 1}`)),
-        h("td", {}, name), h("td", {}, num(z)), h("td", {}, num(a)), h("td", {}, num(slope(z, a))), h("td", {}, num(delta))));
+        h("td", {}, num(z)), h("td", {}, num(a)), h("td", {}, num(slope(z, a))), h("td", {}, num(delta))));
     }
   }
   return h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "l, j"), h("th", { scope: "col" }, "φ"),
+    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, typeset("l, j")),
       h("th", { scope: "col" }, letter("z", "j")), h("th", { scope: "col" }, letter("a", "j")),
-      h("th", { scope: "col" }, "φ'(", letter("z", "j"), ")"), h("th", { scope: "col" }, letter("δ", "j")))),
+      h("th", { scope: "col" }, typeset("φ'(z_j)")), h("th", { scope: "col" }, letter("δ", "j")))),
     h("tbody", {}, rows));
 }

@@ -26,13 +26,28 @@ function normalBelow(z) {
 const pair = (phi, slope) => ({ phi, slope });
 
 export const ACTIVATIONS = {
-  identity: pair((z) => z, () => 1),
-  step: pair((z) => (z >= 0 ? 1 : 0), () => 0),
+  identity: pair(
+    (z) => z,
+    () => 1,
+  ),
+  step: pair(
+    (z) => (z >= 0 ? 1 : 0),
+    () => 0,
+  ),
   sigmoid: pair(sigmoid, (z, a) => a * (1 - a)),
   tanh: pair(Math.tanh, (z, a) => 1 - a * a),
-  relu: pair((z) => Math.max(z, 0), (z) => (z > 0 ? 1 : 0)),
-  leaky_relu: pair((z) => (z > 0 ? z : LEAK * z), (z) => (z > 0 ? 1 : LEAK)),
-  elu: pair((z) => (z > 0 ? z : Math.expm1(z)), (z, a) => Math.min(a, 0) + 1),
+  relu: pair(
+    (z) => Math.max(z, 0),
+    (z) => (z > 0 ? 1 : 0),
+  ),
+  leaky_relu: pair(
+    (z) => (z > 0 ? z : LEAK * z),
+    (z) => (z > 0 ? 1 : LEAK),
+  ),
+  elu: pair(
+    (z) => (z > 0 ? z : Math.expm1(z)),
+    (z, a) => Math.min(a, 0) + 1,
+  ),
   selu: pair(
     (z) => SELU_SCALE * (z > 0 ? z : SELU_ALPHA * Math.expm1(z)),
     (z, a) => (z > 0 ? SELU_SCALE : a + SELU_SCALE * SELU_ALPHA),
@@ -46,8 +61,14 @@ export const ACTIVATIONS = {
     (z) => z * normalBelow(z),
     (z) => normalBelow(z) + z * normalDensity(z),
   ),
-  hard_sigmoid: pair((z) => clamp(z / 6 + 0.5, 0, 1), (z) => (Math.abs(z) < 3 ? 1 / 6 : 0)),
-  hard_tanh: pair((z) => clamp(z, -1, 1), (z) => (Math.abs(z) < 1 ? 1 : 0)),
+  hard_sigmoid: pair(
+    (z) => clamp(z / 6 + 0.5, 0, 1),
+    (z) => (Math.abs(z) < 3 ? 1 / 6 : 0),
+  ),
+  hard_tanh: pair(
+    (z) => clamp(z, -1, 1),
+    (z) => (Math.abs(z) < 1 ? 1 : 0),
+  ),
   hard_silu: pair(
     (z) => z * clamp(z / 6 + 0.5, 0, 1),
     (z) => (Math.abs(z) >= 3 ? clamp(z, 0, 1) : z / 3 + 0.5),

@@ -10,8 +10,8 @@ from .record import record
 
 # In the order in which they need each other.
 MODULES = (
-    "random", "activations", "loops", "run", "check", "html", "plane", "network", "unit",
-    "curve", "representation", "gallery", "vanishing", "snippet", "page",
+    "html", "random", "activations", "loops", "run", "check", "plane", "network", "unit",
+    "curve", "representation", "gallery", "vanishing", "snippet", "shell", "page",
 )  # fmt: skip
 
 

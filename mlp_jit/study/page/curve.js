@@ -15,10 +15,17 @@ export function curve(run) {
   const x = (epoch) => LEFT + (epoch / end) * (WIDTH - LEFT - RIGHT);
   const y = (loss) => TOP + (1 - loss / scale) * (HEIGHT - TOP - BOTTOM);
   const path = (points) =>
-    `M${thin(points).map(({ epoch, loss }) => `${x(epoch).toFixed(1)} ${y(loss).toFixed(1)}`).join("L")}`;
+    `M${thin(points)
+      .map(({ epoch, loss }) => `${x(epoch).toFixed(1)} ${y(loss).toFixed(1)}`)
+      .join("L")}`;
   const last = line.at(-1);
-  return svg("svg.curve",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `Loss by epoch: now ${show(run.loss)} at epoch ${run.epoch}` },
+  return svg(
+    "svg.curve",
+    {
+      viewBox: `0 0 ${WIDTH} ${HEIGHT}`,
+      role: "img",
+      "aria-label": `Loss by epoch: now ${show(run.loss)} at epoch ${run.epoch}`,
+    },
     [0, scale / 2, scale].map((loss) => [
       svg("line.grid", { x1: LEFT, x2: WIDTH - RIGHT, y1: y(loss), y2: y(loss) }),
       svg("text.tick", { x: LEFT - 6, y: y(loss) + 3.5, "text-anchor": "end" }, String(loss)),
@@ -31,8 +38,7 @@ export function curve(run) {
   );
 }
 
-export const curveLegend = (run) =>
-  h("p.note", {}, run.recording ? "Pale: the engine's record of this run." : "");
+export const curveLegend = (run) => h("p.note", {}, run.recording ? "Pale: the engine's record of this run." : "");
 
 // 1, 2 or 5 times a power of ten, not below x.
 function niceAbove(x) {

@@ -57,6 +57,20 @@ export function letter(name, indices = "") {
   return h("span.letter", {}, h("i", {}, name), indices === "" ? "" : h("sub", {}, String(indices)));
 }
 
+// Rows are what row() makes; the first cell of each is its head.
+export function table(heads, rows) {
+  const head = heads.map((content) => h("th", { scope: "col" }, content));
+  return h("table", {}, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows));
+}
+
+export function row(cells, tag = "tr") {
+  return h(
+    tag,
+    {},
+    cells.map((cell, place) => (place === 0 ? h("th", { scope: "row" }, cell) : h("td", {}, cell))),
+  );
+}
+
 // "∂L/∂w_ij" as letters with their indices; a name of more than one letter stays upright.
 export function typeset(text) {
   return text.split(/(\p{L}+(?:_\w+(?:,\w+)?)?)/u).map((piece) => {
@@ -83,7 +97,10 @@ export function readColours(root) {
   root.append(probe);
   const read = (name) => {
     probe.style.color = `var(--${name})`;
-    return getComputedStyle(probe).color.match(/[\d.]+/g).slice(0, 3).map(Number);
+    return getComputedStyle(probe)
+      .color.match(/[\d.]+/g)
+      .slice(0, 3)
+      .map(Number);
   };
   const names = ["ink", "muted", "rule", "panel", "positive", "negative"];
   const colours = Object.fromEntries(names.map((name) => [name, read(name)]));

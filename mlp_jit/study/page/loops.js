@@ -124,7 +124,15 @@ export class Pass {
       if (l > 1) {
         const { slope } = layers[l - 1];
         hiddenDelta(
-          N, inputs, units, views[l].W, slope, this.z[l - 1], this.a[l - 1], this.delta[l], this.delta[l - 1],
+          N,
+          inputs,
+          units,
+          views[l].W,
+          slope,
+          this.z[l - 1],
+          this.a[l - 1],
+          this.delta[l],
+          this.delta[l - 1],
         );
       }
     }

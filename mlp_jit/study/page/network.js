@@ -44,11 +44,17 @@ export class Diagram {
     this.root = svg(
       "svg.network",
       {
-        viewBox: `0 0 ${this.width} ${this.height}`, width: this.width, height: this.height, role: "group",
+        viewBox: `0 0 ${this.width} ${this.height}`,
+        width: this.width,
+        height: this.height,
+        role: "group",
         "aria-label": "The network. Arrow keys go from unit to unit.",
-        onpointerleave: () => this.onpoint(null), onkeydown: (event) => this.walk(event),
+        onpointerleave: () => this.onpoint(null),
+        onkeydown: (event) => this.walk(event),
       },
-      edges, units, heads,
+      edges,
+      units,
+      heads,
     );
     this.box.replaceChildren(this.root);
   }
@@ -79,10 +85,18 @@ export class Diagram {
     const group = svg(
       "g.unit",
       {
-        transform: `translate(${this.x(l)} ${this.y(l, j)})`, role: "button", tabindex: -1, "data-unit": `${l},${j}`,
-        onclick: () => this.onselect(l, j), onfocus: () => this.onselect(l, j), onpointerenter: () => this.onpoint(l, j),
+        transform: `translate(${this.x(l)} ${this.y(l, j)})`,
+        role: "button",
+        tabindex: -1,
+        "data-unit": `${l},${j}`,
+        onclick: () => this.onselect(l, j),
+        onfocus: () => this.onselect(l, j),
+        onpointerenter: () => this.onpoint(l, j),
       },
-      svg("circle.reach", { r: Math.max(this.radius + 4, Math.min(16, this.pitch / 2)) }), circle, inside, below,
+      svg("circle.reach", { r: Math.max(this.radius + 4, Math.min(16, this.pitch / 2)) }),
+      circle,
+      inside,
+      below,
     );
     this.units.set(`${l},${j}`, { group, circle, inside, below });
     return group;
@@ -107,7 +121,9 @@ export class Diagram {
   // The numbers of one sample, which is row 0 of `pass`.
   update(pass, [chosenLayer, chosenUnit], colours) {
     const { views, last } = this.network;
-    const largest = views.slice(1).reduce((most, { W }) => W.reduce((m, w) => (Math.abs(w) > m ? Math.abs(w) : m), most), 1e-9);
+    const largest = views
+      .slice(1)
+      .reduce((most, { W }) => W.reduce((m, w) => (Math.abs(w) > m ? Math.abs(w) : m), most), 1e-9);
     for (const { l, i, j, path } of this.edges) {
       const w = views[l].W[i * this.network.layers[l].units + j];
       const touches = (l === chosenLayer && j === chosenUnit) || (l - 1 === chosenLayer && i === chosenUnit);
@@ -126,7 +142,8 @@ export class Diagram {
       group.setAttribute("aria-pressed", chosen);
       group.setAttribute("tabindex", chosen ? 0 : -1);
       inside.textContent = wide ? short(a) : "";
-      const labels = l === 0 ? [] : [`z ${show(pass.z[l][j])}`, `δ ${show(pass.delta[l][j])}`].slice(lines > 1 ? 0 : 1);
+      const labels = l === 0 ? [] : [`δ ${show(pass.delta[l][j])}`];
+      if (l > 0 && lines > 1) labels.unshift(`z ${show(pass.z[l][j])}`);
       below.forEach((text, line) => {
         text.textContent = line < lines ? (labels[line] ?? "") : "";
       });

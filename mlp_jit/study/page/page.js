@@ -1,7 +1,7 @@
 // The page: the playground and its instruments around one run. render({ model, el }) is anywidget's contract; the model
 // holds "record", what mlp_jit.study.page.record wrote.
 
-import { AGREEMENT, checkActivations, checkRuns } from "./check.js";
+import { verdict } from "./check.js";
 import { curve, curveLegend } from "./curve.js";
 import { gallery } from "./gallery.js";
 import { h, letter, readColours, show, typeset } from "./html.js";
@@ -10,6 +10,7 @@ import { Diagram } from "./network.js";
 import { Field, drawPlane, reachOf, sampleAt } from "./plane.js";
 import { representation } from "./representation.js";
 import { Run, canStart } from "./run.js";
+import { SHELL } from "./shell.js";
 import { snippet } from "./snippet.js";
 import { unitPanel, unitsTable } from "./unit.js";
 import { vanishing } from "./vanishing.js";
@@ -42,12 +43,20 @@ class Playground {
   // ------------------------------------------------------------------------------------------- settings
 
   presets() {
-    this.part("presets").replaceChildren(...this.record.runs.map((run) =>
-      h("button.preset", { type: "button", "aria-pressed": "false", onclick: () => this.start(run.setting) }, run.title)));
+    this.part("presets").replaceChildren(
+      ...this.record.runs.map((run) =>
+        h(
+          "button.preset",
+          { type: "button", "aria-pressed": "false", onclick: () => this.start(run.setting) },
+          run.title,
+        ),
+      ),
+    );
   }
 
   controls() {
-    const count = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => [from + index, String(from + index)]);
+    const count = (from, to) =>
+      Array.from({ length: to - from + 1 }, (_, index) => [from + index, String(from + index)]);
     const { datasets, activations, generators } = this.record;
     const N = Object.values(datasets)[0].y.length;
     const options = {
@@ -60,11 +69,21 @@ class Playground {
       l2: ["L2 penalty λ", PENALTIES.map((l2) => [l2, String(l2)])],
       seed: ["Seed", count(0, generators.length - 1)],
     };
-    this.selects = Object.fromEntries(Object.entries(options).map(([key, [label, choices]]) => [key,
-      h("select", { name: key, "aria-label": label, onchange: () => this.change(key) },
-        choices.map(([value, text]) => h("option", { value }, text)))]));
-    this.part("controls").replaceChildren(...Object.entries(options).map(([key, [label]]) =>
-      h("label", {}, h("span", { "aria-hidden": "true" }, label), this.selects[key])));
+    this.selects = Object.fromEntries(
+      Object.entries(options).map(([key, [label, choices]]) => [
+        key,
+        h(
+          "select",
+          { name: key, "aria-label": label, onchange: () => this.change(key) },
+          choices.map(([value, text]) => h("option", { value }, text)),
+        ),
+      ]),
+    );
+    this.part("controls").replaceChildren(
+      ...Object.entries(options).map(([key, [label]]) =>
+        h("label", {}, h("span", { "aria-hidden": "true" }, label), this.selects[key]),
+      ),
+    );
   }
 
   change(key) {
@@ -240,18 +259,34 @@ class Playground {
     const [l, j] = this.unit;
     this.passOne();
     run.look();
-    this.part("unit").replaceChildren(...unitPanel({
-      network: run.network, pass: this.one, gradient: run.gradient, setting: run.setting, N: run.batch.length, l, j,
-    }));
+    this.part("unit").replaceChildren(
+      ...unitPanel({
+        network: run.network,
+        pass: this.one,
+        gradient: run.gradient,
+        setting: run.setting,
+        N: run.batch.length,
+        l,
+        j,
+      }),
+    );
     const focused = this.part("units").contains(document.activeElement);
-    this.part("units").replaceChildren(unitsTable({
-      network: run.network, pass: this.one, chosen: this.unit, onselect: (...unit) => this.choose(...unit),
-    }));
+    this.part("units").replaceChildren(
+      unitsTable({
+        network: run.network,
+        pass: this.one,
+        chosen: this.unit,
+        onselect: (...unit) => this.choose(...unit),
+      }),
+    );
     if (focused) this.part("units").querySelector("[aria-pressed=true]")?.focus();
     this.diagram.update(this.one, this.unit, this.colours);
     const { X, y } = run.data;
     this.part("x").replaceChildren(
-      letter("x"), ` = (${plain(X[2 * this.sample])}, ${plain(X[2 * this.sample + 1])}), `, letter("y"), ` = ${y[this.sample]}`,
+      letter("x"),
+      ` = (${plain(X[2 * this.sample])}, ${plain(X[2 * this.sample + 1])}), `,
+      letter("y"),
+      ` = ${y[this.sample]}`,
     );
   }
 
@@ -261,14 +296,25 @@ class Playground {
       return ["The loss is no longer finite: the steps were too long. Step back, or restart with a smaller η."];
     }
     if (!run.recording) {
-      return ["Computed here, by the port of the engine's loops. ", h("button.link", { type: "button", onclick: () => this.part("check").scrollIntoView({ block: "center" }) }, "How it is checked"), "."];
+      return [
+        "Computed here, by the port of the engine's loops. ",
+        h(
+          "button.link",
+          { type: "button", onclick: () => this.part("check").scrollIntoView({ block: "center" }) },
+          "How it is checked",
+        ),
+        ".",
+      ];
     }
     if (run.difference === null) {
       return [`The record ends at epoch ${run.recording.epochs}; from there on the port goes alone.`];
     }
-    return ["θ is the engine's own, recorded after this epoch. From the record of the epoch before, the port comes to ",
+    return [
+      "θ is the engine's own, recorded after this epoch. From the record of the epoch before, the port comes to ",
       run.difference === 0 ? "the same bits" : "within ",
-      h("data", { value: run.difference, "data-name": "difference" }, run.difference === 0 ? "" : show(run.difference)), "."];
+      h("data", { value: run.difference, "data-name": "difference" }, run.difference === 0 ? "" : show(run.difference)),
+      ".",
+    ];
   }
 
   drawButtons() {
@@ -289,91 +335,21 @@ class Playground {
   }
 }
 
-function checkTable(record) {
-  const runs = checkRuns(record);
-  const phi = checkActivations(record);
-  const agrees = runs.every((run) => run.agrees) && phi <= AGREEMENT;
-  const worst = runs.reduce((most, run) => Math.max(most, run.theta, run.loss), 0);
-  return [
-    h(`p.verdict${agrees ? "" : ".wrong"}`, { role: agrees ? null : "alert", "data-agrees": agrees },
-      agrees
-        ? ["In this browser, just now, the port agreed with the engine: the largest difference is ",
-          h("data", { value: worst }, show(worst)), "."]
-        : "In this browser the port does not agree with the engine. Do not trust the numbers of runs that are not recorded."),
-    h("div.scroll", { tabindex: 0, role: "region", "aria-label": "The check, run by run" }, h("table", {},
-      h("thead", {}, h("tr", {}, ["run", "steps", "largest |Δθ|", "largest |ΔL|"].map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, runs.map(({ title, steps, theta, loss }) => h("tr", {},
-        h("th", { scope: "row" }, title), h("td", {}, String(steps)), h("td", {}, show(theta)), h("td", {}, show(loss))))))),
-    h("p.note", {}, `φ and φ' of all ${record.activations.length} activations: within ${show(phi)} over the gallery's range.`),
-  ];
-}
-
 // A coordinate as the data have it.
 const plain = (x) => String(x).replace("-", "−");
 
-const EQUATIONS = [
-  ["E1", "z_j = b_j + Σ_i w_ij a_i,  a_j = φ(z_j)", "forward"],
-  ["E2", "δ_k = ∂ℓ/∂z_k", "output delta"],
-  ["E3", "δ_i = φ'(z_i) Σ_j w_ij δ_j", "hidden delta"],
-  ["E4", "∂L/∂w_ij = (1/N) Σ_n a_i δ_j", "weight gradient"],
-  ["E5", "∂L/∂b_j = (1/N) Σ_n δ_j", "bias gradient"],
-  ["E6", "θ ← θ − η ∂L/∂θ", "update"],
-];
-
-const shell = ({ versions }) => [
-  h("header", {},
-    h("h1", {}, "Backpropagation by index"),
-    h("p.lead", {}, "A network small enough to read. Every ", letter("z", "j"), ", ", letter("a", "j"), " and ", letter("δ", "j"),
-      " is a number on this page, computed by mlp_jit's loops; train it, stop it, and look."),
-    h("dl.table", {}, EQUATIONS.map(([tag, text, words]) =>
-      h("div", {}, h("dt", {}, h("span.tag", {}, tag), " ", words), h("dd", {}, typeset(text)))))),
-  h("section.playground", { "aria-label": "Playground" },
-    h("div.presets", { "data-part": "presets", role: "group", "aria-label": "Recorded runs" }),
-    h("p.says", { "data-part": "says" }),
-    h("div.bench", {},
-      h("div.side", {},
-        h("div.controls", { "data-part": "controls", role: "group", "aria-label": "Setting" }),
-        h("div.buttons", { "data-part": "buttons", role: "group", "aria-label": "Training" }),
-        h("dl.figures", {}, ["epoch", "loss", "accuracy", "parameters"].map((name) =>
-          h("div", {}, h("dt", {}, name), h("dd", {}, h("data", { "data-part": name }))))),
-        h("p.spoken", { "data-part": "spoken", "aria-live": "polite" })),
-      h("div.net", { "data-part": "network" }),
-      h("div.pictures", {},
-        h("canvas.plane", { "data-part": "plane", role: "img",
-          "aria-label": "The network's answer over the plane of the inputs, its boundary, and the samples. Choose a sample by its number below." }),
-        h("label.pick", {}, h("span", {}, "sample ", letter("n")), h("input", { type: "number", min: 1, max: 200, value: 1, "data-part": "sample", "aria-label": "sample n" }),
-          h("span", { "data-part": "x" })),
-        h("div", { "data-part": "curve" }), h("div", { "data-part": "legend" }))),
-    h("p.source", { "data-part": "source" })),
-  h("section.numbers", { "aria-label": "The numbers" },
-    h("div.unit", { "data-part": "unit" }),
-    h("div.all", {}, h("h3", {}, "Every unit"),
-      h("div.scroll", { "data-part": "units", tabindex: 0, role: "region", "aria-label": "Every unit's numbers" }))),
-  h("section", {}, h("h2", {}, "What the hidden layers see"),
-    h("p.text", {}, "Each layer hands on its ", letter("a", "j"), " and nothing else. First the samples as each layer shows them to the next: all that the output can do is to draw the straight line in the last picture. Then each hidden unit, over the plane of the inputs."),
-    h("div.representation", { "data-part": "representation" })),
-  h("section", {}, h("h2", {}, "Activations"),
-    h("p.text", {}, "φ drawn solid, its slope φ' dashed. δ is multiplied by φ' in every layer it passes (E3), so max φ' is the most that a layer can let through of each δ."),
-    h("div", { "data-part": "gallery" })),
-  h("section", {}, h("h2", {}, "The vanishing gradient"),
-    h("p.text", {}, "Networks of sixteen units a layer, untrained, the quadrants as data. How long is δ at each layer, as a part of the output's? Measured by the engine, on a logarithmic axis."),
-    h("div.instrument", { "data-part": "vanishing" })),
-  h("section", {}, h("h2", {}, "Where the numbers come from"),
-    h("p.text", {}, "The runs named at the top were trained by mlp_jit's loops engine, and the page holds θ after each of their epochs. For any other setting a JavaScript port of the same loops computes, with NumPy's random numbers: a seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself."),
-    h("div", { "data-part": "check" }, h("p.note", {}, "Checking…")),
-    h("p.note", {}, `Recorded by mlp_jit ${versions.mlp_jit} with NumPy ${versions.numpy}, in float64.`),
-    h("h3", {}, "The present run in Python"),
-    h("pre.snippet", { tabindex: 0, role: "region", "aria-label": "The present run in Python" }, h("code", { "data-part": "snippet" }))),
-];
-
 export function render({ model, el }) {
   const record = model.get("record");
-  const root = h("main.mlp-study", {}, shell(record));
+  const root = h("main.mlp-study");
+  root.innerHTML = SHELL;
+  for (const math of root.querySelectorAll(".math")) math.replaceChildren(...typeset(math.textContent).flat());
   el.replaceChildren(root);
   const playground = new Playground(record, root);
   gallery(playground.part("gallery"), record.activations);
   const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
-  const checking = setTimeout(() => playground.part("check").replaceChildren(...checkTable(record)), 50);
+  const { mlp_jit, numpy } = record.versions;
+  playground.part("versions").textContent = `Recorded by mlp_jit ${mlp_jit} with NumPy ${numpy}, in float64.`;
+  const checking = setTimeout(() => playground.part("check").replaceChildren(...verdict(record)), 50);
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const recolour = () => playground.recolour();

@@ -5,7 +5,9 @@ import { drawSamples } from "./plane.js";
 
 // Makes the canvases for a network; the returned function draws them from a pass over all samples and a field.
 export function representation(box, network) {
-  const layers = Array.from({ length: network.last }, (_, l) => h("canvas", { role: "img", "aria-label": describe(network, l) }));
+  const layers = Array.from({ length: network.last }, (_, l) =>
+    h("canvas", { role: "img", "aria-label": describe(network, l) }),
+  );
   const units = [];
   for (let l = 1; l < network.last; l++) {
     for (let j = 0; j < network.layers[l].units; j++) {
@@ -14,8 +16,17 @@ export function representation(box, network) {
     }
   }
   box.replaceChildren(
-    h("div.layers", {}, layers.map((canvas, l) => h("figure", {}, canvas, h("figcaption", {}, caption(network, l))))),
-    units.length > 0 && h("div.fields", {}, units.map(({ l, j, canvas }) => h("figure", {}, canvas, h("figcaption", {}, `${l}, ${j + 1}`)))),
+    h(
+      "div.layers",
+      {},
+      layers.map((canvas, l) => h("figure", {}, canvas, h("figcaption", {}, caption(network, l)))),
+    ),
+    units.length > 0 &&
+      h(
+        "div.fields",
+        {},
+        units.map(({ l, j, canvas }) => h("figure", {}, canvas, h("figcaption", {}, `${l}, ${j + 1}`))),
+      ),
   );
   return (pass, field, data, selected, colours) => {
     layers.forEach((canvas, l) => drawLayer(canvas, network, l, pass, data, selected, colours));
@@ -30,7 +41,8 @@ function caption(network, l) {
   if (l === 0) return "inputs: x₁ and x₂";
   const where = `layer ${l}`;
   const { units } = network.layers[l];
-  return `${where}: ${units < 3 ? `${units === 1 ? "a₁" : "a₁ and a₂"}` : `${units} units, seen in two directions`}`;
+  if (units < 3) return `${where}: ${units === 1 ? "a₁" : "a₁ and a₂"}`;
+  return `${where}: ${units} units, seen in two directions`;
 }
 
 function describe(network, l) {
@@ -56,7 +68,11 @@ function drawLayer(canvas, network, l, pass, data, selected, colours) {
 // spread, and the widest spread across that.
 function directions(a, N, units, w) {
   if (units === 1) return [[1], [0]];
-  if (units === 2) return [[1, 0], [0, 1]];
+  if (units === 2)
+    return [
+      [1, 0],
+      [0, 1],
+    ];
   const first = w ? unitLength([...w]) : widest(a, N, units, null);
   return [first, widest(a, N, units, first)];
 }
@@ -71,8 +87,16 @@ function unitLength(v) {
 
 // The principal direction of a across `along`, by power iteration on its covariance, pointing to its largest entry.
 function widest(a, N, units, along) {
-  const mean = Array.from({ length: units }, (_, j) => project(a, N, basis(units, j)).reduce((sum, v) => sum + v, 0) / N);
-  let axis = unitLength(without(Array.from({ length: units }, (_, j) => 1 + 0.1 * j), along));
+  const mean = Array.from(
+    { length: units },
+    (_, j) => project(a, N, basis(units, j)).reduce((sum, v) => sum + v, 0) / N,
+  );
+  let axis = unitLength(
+    without(
+      Array.from({ length: units }, (_, j) => 1 + 0.1 * j),
+      along,
+    ),
+  );
   for (let turn = 0; turn < 30; turn++) {
     const next = Array(units).fill(0);
     for (let n = 0; n < N; n++) {

@@ -136,7 +136,12 @@ export class Run {
   remember() {
     const { epoch, at, order, shuffler, difference, setting, recording, altered } = this;
     this.past.push({
-      epoch, at, order, difference, recording, altered,
+      epoch,
+      at,
+      order,
+      difference,
+      recording,
+      altered,
       setting: { ...setting },
       theta: this.network.theta.slice(),
       shuffler: [shuffler.state, shuffler.half],
@@ -160,7 +165,7 @@ export class Run {
     const N = this.pass.gather(X, y, this.everyone);
     const output = this.pass.forward(N);
     this.loss = this.pass.backward(N, this.setting.l2, this.gradient);
-    this.accuracy = y.reduce((right, y_n, n) => right + ((output[n] >= 0.5) === (y_n === 1)), 0) / N;
+    this.accuracy = y.reduce((right, y_n, n) => right + (output[n] >= 0.5 === (y_n === 1)), 0) / N;
     this.curve.push({ epoch: this.time, loss: this.loss });
   }
 }

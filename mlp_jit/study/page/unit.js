@@ -1,13 +1,21 @@
-// One unit's equations, in letters and with the present numbers: E1 forward, E2 or E3 backward, E4 to E6 for its weights.
+// One unit's equations, in letters and in numbers: E1 forward, E2 or E3 backward, E4 to E6 for its weights.
 
-import { h, letter, num, term, typeset } from "./html.js";
+import { h, letter, num, row, table, term, typeset } from "./html.js";
 
 // pass: row 0 is the sample; gradient: ∂L/∂θ of the next step's batch, whose size is N.
 export function unitPanel({ network, pass, gradient, setting, N, l, j }) {
   const heading = h("h3", {}, title(network, l, j));
   if (l === 0) {
-    return [heading, h("p.note", {}, typeset(`An input has no z and no δ: a_${j + 1} = x_${j + 1} = `),
-      num(pass.a[0][j], "a"), ". Choose a unit of a later layer to see equations.")];
+    return [
+      heading,
+      h(
+        "p.note",
+        {},
+        typeset(`An input has no z and no δ: a_${j + 1} = x_${j + 1} = `),
+        num(pass.a[0][j], "a"),
+        ". Choose a unit of a later layer to see equations.",
+      ),
+    ];
   }
   const backward = l === network.last ? outputDelta(pass, l) : hiddenDelta(network, pass, l, j);
   return [
@@ -23,7 +31,12 @@ function title(network, l, j) {
 }
 
 function equation(tag, words, ...lines) {
-  return h("section.equation", {}, h("h4", {}, h("span.tag", {}, tag), " ", words), ...lines.map((line) => h("p", {}, line)));
+  return h(
+    "section.equation",
+    {},
+    h("h4", {}, h("span.tag", {}, tag), " ", words),
+    ...lines.map((line) => h("p", {}, line)),
+  );
 }
 
 const range = (count) => Array.from({ length: count }, (_, index) => index);
@@ -36,7 +49,9 @@ function forward(network, pass, l, j) {
   const J = j + 1;
   const sum = range(inputs).map((i) => [" + ", product(term(W[i * units + j]), term(pass.a[l - 1][i]))]);
   const phi = l === network.last ? "σ" : name;
-  return equation("E1", "forward",
+  return equation(
+    "E1",
+    "forward",
     typeset(`z_${J} = b_${J} + Σ_i w_${pair("i", J)} a_i`),
     h("span.sum", {}, "= ", num(b[j]), sum, h("span.term", {}, " = ", h("strong", {}, num(pass.z[l][j], "z")))),
     [typeset(`a_${J} = φ(z_${J}) = `), phi, "(", num(pass.z[l][j]), ") = ", h("strong", {}, num(pass.a[l][j], "a"))],
@@ -45,7 +60,9 @@ function forward(network, pass, l, j) {
 
 function outputDelta(pass, l) {
   const [a, y] = [pass.a[l][0], pass.y[0]];
-  return equation("E2", "output delta",
+  return equation(
+    "E2",
+    "output delta",
     typeset("δ_1 = ∂ℓ/∂z_1 = a_1 − y_1"),
     ["= ", num(a), " − ", num(y), " = ", h("strong", {}, num(pass.delta[l][0], "delta"))],
     h("span.note", {}, typeset("sigmoid with cross-entropy, ℓ = log(1 + eᶻ) − y z: φ' cancels")),
@@ -58,11 +75,24 @@ function hiddenDelta(network, pass, l, i) {
   const { slope } = network.layers[l];
   const I = i + 1;
   const slopeHere = slope(pass.z[l][i], pass.a[l][i]);
-  const sum = range(units).map((j) => [j > 0 ? " + " : "", product(term(W[i * units + j]), term(pass.delta[l + 1][j]))]);
-  return equation("E3", "hidden delta: this unit is an i, the next layer's are j",
+  const sum = range(units).map((j) => [
+    j > 0 ? " + " : "",
+    product(term(W[i * units + j]), term(pass.delta[l + 1][j])),
+  ]);
+  return equation(
+    "E3",
+    "hidden delta: this unit is an i, the next layer's are j",
     typeset(`δ_${I} = φ'(z_${I}) Σ_j w_${pair(I, "j")} δ_j`),
-    h("span.sum", {}, "= ", num(slopeHere, "slope"), " · (", sum, ")",
-      h("span.term", {}, " = ", h("strong", {}, num(pass.delta[l][i], "delta")))),
+    h(
+      "span.sum",
+      {},
+      "= ",
+      num(slopeHere, "slope"),
+      " · (",
+      sum,
+      ")",
+      h("span.term", {}, " = ", h("strong", {}, num(pass.delta[l][i], "delta"))),
+    ),
     h("span.note", {}, "φ'(", num(pass.z[l][i]), ") = ", num(slopeHere), ": what this unit lets through"),
   );
 }
@@ -71,33 +101,34 @@ function steps(network, pass, gradient, setting, N, l, j) {
   const { inputs, units } = network.layers[l];
   const { W, b } = network.views[l];
   const { W: dW, b: db } = network.viewsOf(gradient)[l];
-  const eta = setting.learning_rate;
+  const { learning_rate: eta, l2 } = setting;
   const J = j + 1;
   const delta = pass.delta[l][j];
-  const row = (head, a, value, slopeHere, mean) =>
-    h("tr", {}, h("th", { scope: "row" }, head), h("td", {}, a === null ? "" : num(a)), h("td", {}, num(value, "weight")),
-      h("td", {}, a === null ? "" : num(value * a)), h("td", {}, num(slopeHere)), h("td", {}, num(mean, "gradient")),
-      h("td", {}, num(value - eta * mean, "next")));
+  const now = (value, slope) => [num(value, "weight"), num(slope, "gradient"), num(value - eta * slope, "next")];
   const rows = range(inputs).map((i) => {
-    const p = i * units + j;
-    return row(letter("w", pair(i + 1, J)),
-      pass.a[l - 1][i], W[p], pass.a[l - 1][i] * delta, dW[p]);
+    const a = pass.a[l - 1][i];
+    const [value, slope, next] = now(W[i * units + j], dW[i * units + j]);
+    return row([letter("w", pair(i + 1, J)), num(a), value, num(W[i * units + j] * a), num(a * delta), slope, next]);
   });
-  return h("section.equation.steps", {},
-    h("h4", {}, h("span.tag", {}, "E4"), h("span.tag", {}, "E5"), h("span.tag", {}, "E6"), " gradient and update"),
-    h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Weights of this unit" },
-      h("table", {},
-        h("thead", {}, h("tr", {},
-          h("th", { scope: "col" }, typeset("θ")),
-          h("th", { scope: "col" }, letter("a", "i")),
-          h("th", { scope: "col" }, "now"),
-          h("th", { scope: "col" }, typeset("w_ij a_i")),
-          h("th", { scope: "col" }, typeset("a_i δ_j")),
-          h("th", { scope: "col" }, typeset("∂L/∂θ")),
-          h("th", { scope: "col" }, typeset("θ − η ∂L/∂θ")))),
-        h("tbody", {}, rows, row(letter("b", J), null, b[j], delta, db[j])))),
-    h("p.note", {}, typeset(`∂L/∂w_ij is the mean of a_i δ_j, and ∂L/∂b_j that of δ_j, over the N = ${N} samples of the next step`),
-      setting.l2 > 0 ? typeset(`, plus λ w_ij with λ = ${setting.l2}`) : "", typeset(`; η = ${setting.learning_rate}.`)),
+  const [value, slope, next] = now(b[j], db[j]);
+  rows.push(row([letter("b", J), "", value, "", num(delta), slope, next]));
+  const mean = `∂L/∂w_ij is the mean of a_i δ_j , and ∂L/∂b_j that of δ_j , over the N = ${N} samples of the next step`;
+  const penalty = l2 > 0 ? `, plus λ w_ij with λ = ${l2}` : "";
+  return h(
+    "section.equation.steps",
+    {},
+    h(
+      "h4",
+      {},
+      ["E4", "E5", "E6"].map((tag) => h("span.tag", {}, tag)),
+      " gradient and update",
+    ),
+    h(
+      "div.scroll",
+      { tabindex: 0, role: "region", "aria-label": "Weights of this unit" },
+      table(["θ", "a_i", "now", "w_ij a_i", "a_i δ_j", "∂L/∂θ", "θ − η ∂L/∂θ"].map(typeset), rows),
+    ),
+    h("p.note", {}, typeset(`${mean}${penalty}; η = ${eta}.`)),
   );
 }
 
@@ -109,15 +140,10 @@ export function unitsTable({ network, pass, chosen: [chosenLayer, chosenUnit], o
     for (let j = 0; j < units; j++) {
       const [z, a, delta] = [pass.z[l][j], pass.a[l][j], pass.delta[l][j]];
       const here = l === chosenLayer && j === chosenUnit;
-      rows.push(h(`tr${here ? ".chosen" : ""}`, {},
-        h("th", { scope: "row" }, h("button.plain", { type: "button", "aria-pressed": here, onclick: () => onselect(l, j) },
-          `${l}, ${j + 1}`)),
-        h("td", {}, num(z)), h("td", {}, num(a)), h("td", {}, num(slope(z, a))), h("td", {}, num(delta))));
+      const button = { type: "button", "aria-pressed": here, onclick: () => onselect(l, j) };
+      const name = h("button.plain", button, `${l}, ${j + 1}`);
+      rows.push(row([name, ...[z, a, slope(z, a), delta].map((x) => num(x))], here ? "tr.chosen" : "tr"));
     }
   }
-  return h("table", {},
-    h("thead", {}, h("tr", {}, h("th", { scope: "col" }, typeset("l, j")),
-      h("th", { scope: "col" }, letter("z", "j")), h("th", { scope: "col" }, letter("a", "j")),
-      h("th", { scope: "col" }, typeset("φ'(z_j)")), h("th", { scope: "col" }, letter("δ", "j")))),
-    h("tbody", {}, rows));
+  return table(["l, j", "z_j", "a_j", "φ'(z_j)", "δ_j"].map(typeset), rows);
 }

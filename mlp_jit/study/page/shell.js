@@ -15,7 +15,7 @@ export const SHELL = `
   </dl>
 </header>
 
-<section aria-label="Playground">
+<section class="playground" aria-label="Playground">
   <div class="presets" data-part="presets" role="group" aria-label="Recorded runs"></div>
   <p class="says" data-part="says"></p>
   <div class="bench">

@@ -58,7 +58,7 @@ export function verdict(record) {
     : ["In this browser the port does not agree with the engine. Do not trust the numbers of runs not recorded."];
   const rows = runs.map(({ title, steps, theta, loss }) => row([title, String(steps), show(theta), show(loss)]));
   return [
-    h(agrees ? "p.verdict" : "p.verdict.wrong", { role: agrees ? null : "alert", "data-agrees": agrees }, words),
+    h(agrees ? "p.verdict" : "p.verdict.wrong", { role: agrees ? null : "alert", "data-agrees": String(agrees) }, words),
     h(
       "div.scroll",
       { tabindex: 0, role: "region", "aria-label": "The check, run by run" },

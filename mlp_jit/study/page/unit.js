@@ -140,7 +140,7 @@ export function unitsTable({ network, pass, chosen: [chosenLayer, chosenUnit], o
     for (let j = 0; j < units; j++) {
       const [z, a, delta] = [pass.z[l][j], pass.a[l][j], pass.delta[l][j]];
       const here = l === chosenLayer && j === chosenUnit;
-      const button = { type: "button", "aria-pressed": here, onclick: () => onselect(l, j) };
+      const button = { type: "button", "aria-pressed": String(here), onclick: () => onselect(l, j) };
       const name = h("button.plain", button, `${l}, ${j + 1}`);
       rows.push(row([name, ...[z, a, slope(z, a), delta].map((x) => num(x))], here ? "tr.chosen" : "tr"));
     }

@@ -57,8 +57,9 @@ export function verdict(record) {
     ? ["In this browser, just now, the port agreed with the engine; the largest difference is ", show(worst), "."]
     : ["In this browser the port does not agree with the engine. Do not trust the numbers of runs not recorded."];
   const rows = runs.map(({ title, steps, theta, loss }) => row([title, String(steps), show(theta), show(loss)]));
+  const attributes = { role: agrees ? null : "alert", "data-agrees": String(agrees) };
   return [
-    h(agrees ? "p.verdict" : "p.verdict.wrong", { role: agrees ? null : "alert", "data-agrees": String(agrees) }, words),
+    h(agrees ? "p.verdict" : "p.verdict.wrong", attributes, words),
     h(
       "div.scroll",
       { tabindex: 0, role: "region", "aria-label": "The check, run by run" },

@@ -224,7 +224,7 @@ class Playground {
 
   // What is read rather than watched.
   drawRead() {
-    const { run, record } = this;
+    const { run } = this;
     this.drawUnit();
     const N = run.pass.gather(run.data.X, run.data.y, run.everyone);
     run.pass.forward(N);
@@ -233,8 +233,7 @@ class Playground {
     this.part("source").replaceChildren(...this.source());
     this.part("snippet").textContent = snippet(run);
     this.part("sample").value = this.sample + 1;
-    const says = record.runs.find((each) => each.title === run.recording?.title)?.says ?? "";
-    this.part("says").textContent = says;
+    this.part("says").textContent = run.recording?.says ?? "A setting of your own.";
     for (const [key, select] of Object.entries(this.selects)) select.value = run.setting[key];
     this.selects.width.disabled = run.setting.layers === 0;
     for (const button of this.part("presets").children) {

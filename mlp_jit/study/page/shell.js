@@ -6,7 +6,7 @@ export const SHELL = `
   <p class="lead">A network small enough to read. Every <span class="math">z_j, a_j and δ_j</span> is a number on this
     page, computed by mlp_jit's loops; train it, stop it, and look.</p>
   <dl class="table">
-    <div><dt><span class="tag">E1</span> forward</dt><dd class="math">z_j = b_j + Σ_i w_ij a_i , a_j = φ(z_j)</dd></div>
+    <div><dt><span class="tag">E1</span> forward</dt><dd class="math">z_j = b_j + Σ_i w_ij a_i, a_j = φ(z_j)</dd></div>
     <div><dt><span class="tag">E2</span> output delta</dt><dd class="math">δ_k = ∂ℓ/∂z_k</dd></div>
     <div><dt><span class="tag">E3</span> hidden delta</dt><dd class="math">δ_i = φ'(z_i) Σ_j w_ij δ_j</dd></div>
     <div><dt><span class="tag">E4</span> weight gradient</dt><dd class="math">∂L/∂w_ij = (1/N) Σ_n a_i δ_j</dd></div>

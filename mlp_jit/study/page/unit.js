@@ -41,13 +41,13 @@ function equation(tag, words, ...lines) {
 
 const range = (count) => Array.from({ length: count }, (_, index) => index);
 const pair = (i, j) => (`${i}${j}`.length > 2 ? `${i},${j}` : `${i}${j}`);
-const product = (left, right) => h("span.term", {}, left, "·", right);
+const product = (plus, left, right) => h("span.term", {}, plus, term(left), "·", term(right));
 
 function forward(network, pass, l, j) {
   const { inputs, units, name } = network.layers[l];
   const { W, b } = network.views[l];
   const J = j + 1;
-  const sum = range(inputs).map((i) => [" + ", product(term(W[i * units + j]), term(pass.a[l - 1][i]))]);
+  const sum = range(inputs).map((i) => [" ", product("+ ", W[i * units + j], pass.a[l - 1][i])]);
   const phi = l === network.last ? "σ" : name;
   return equation(
     "E1",
@@ -76,8 +76,8 @@ function hiddenDelta(network, pass, l, i) {
   const I = i + 1;
   const slopeHere = slope(pass.z[l][i], pass.a[l][i]);
   const sum = range(units).map((j) => [
-    j > 0 ? " + " : "",
-    product(term(W[i * units + j]), term(pass.delta[l + 1][j])),
+    j > 0 ? " " : "",
+    product(j > 0 ? "+ " : "", W[i * units + j], pass.delta[l + 1][j]),
   ]);
   return equation(
     "E3",
@@ -112,7 +112,7 @@ function steps(network, pass, gradient, setting, N, l, j) {
   });
   const [value, slope, next] = now(b[j], db[j]);
   rows.push(row([letter("b", J), "", value, "", num(delta), slope, next]));
-  const mean = `∂L/∂w_ij is the mean of a_i δ_j , and ∂L/∂b_j that of δ_j , over the N = ${N} samples of the next step`;
+  const mean = `∂L/∂w_ij is the mean of a_i δ_j, and ∂L/∂b_j that of δ_j, over the N = ${N} samples of the next step`;
   const penalty = l2 > 0 ? `, plus λ w_ij with λ = ${l2}` : "";
   return h(
     "section.equation.steps",

@@ -19,7 +19,7 @@ QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*
 export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples \
+.PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples test-browser \
 	lint format types docs bench bench-quick bench-check clean-cache clean
 
 help: ## this list
@@ -29,10 +29,13 @@ demo: .venv/installed-demo ## train on handwritten digits and time the engines
 	$(PY) -m mlp_jit demo
 
 test: .venv/installed-test ## the tests
-	$(PYTEST) -m "not examples and not cpu" $(ARGS)
+	$(PYTEST) -m "not examples and not cpu and not browser" $(ARGS)
 
 test-examples: .venv/installed-test ## every example
 	$(PYTEST) -m examples $(ARGS)
+
+test-browser: .venv/browser ## the study page in a real browser
+	$(PYTEST) -m browser $(ARGS)
 
 test-python: .venv/installed-test ## the kernels as plain Python, with branch coverage
 	NUMBA_DISABLE_JIT=1 $(PY) -m coverage run -m pytest -m python $(ARGS)
@@ -74,7 +77,7 @@ bench-quick: .venv/installed-bench ## the benchmarks that match QUICK, once each
 bench-check: .venv/installed-bench ## that the benchmarks can be imported
 	$(ASV) check --python=same
 
-setup: .venv/installed-demo .venv/installed-test .venv/installed-bench .venv/installed-dev ## install all of it now
+setup: .venv/installed-demo .venv/installed-test .venv/browser .venv/installed-bench .venv/installed-dev ## install all of it now
 
 clean-cache: ## forget what Numba compiled: it does not notice a changed callee in another file
 	find . $${NUMBA_CACHE_DIR:+"$$NUMBA_CACHE_DIR"} -name '*.nb[ic]' -exec rm -f {} +
@@ -86,6 +89,13 @@ clean: clean-cache ## remove everything that was made here
 .venv/installed-%: pyproject.toml | .venv/made
 	@echo "Installing mlp_jit[$*] into .venv: a minute or so the first time"
 	$(PY) -m pip install --quiet --editable ".[$*]"
+	@touch $@
+
+# The system's Chromium or Chrome where there is one, otherwise Playwright's.
+.venv/browser: .venv/installed-browser
+	command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		$(PY) -m playwright install chromium || \
+		{ echo "No browser for the tests: apt-get install chromium, or the like"; exit 1; }
 	@touch $@
 
 .venv/made:

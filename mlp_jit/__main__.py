@@ -1,4 +1,4 @@
-"""python -m mlp_jit demo | info"""
+"""python -m mlp_jit demo | info | study"""
 
 import argparse
 
@@ -8,14 +8,25 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="train on handwritten digits and time each engine")
     commands.add_parser("info", help="show the CPU, the threads and the cache, and measure the arithmetic rate")
-    if parser.parse_args().command == "demo":
+    study = commands.add_parser("study", help="write the playground that shows every z, a and δ, one HTML file")
+    study.add_argument("--out", required=True, metavar="FILE", help="the file to write; any browser opens it")
+    arguments = parser.parse_args()
+    if arguments.command == "demo":
         from .demo import demo
 
         demo()
-    else:
+    elif arguments.command == "info":
         from .info import info
 
         info()
+    else:
+        from .study.page import write
+
+        try:
+            size = write(arguments.out)
+        except OSError as error:
+            study.error(f"--out: {error}")
+        print(f"{arguments.out}: {size / 1e6:.2f} MB, open it in a browser")
 
 
 if __name__ == "__main__":

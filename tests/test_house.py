@@ -24,7 +24,7 @@ LAYERS = [
     {"engines", "engines.*"},
     {"network"},
     {"training"},
-    {"estimators"},
+    {"estimators", "study.*"},
     {"__init__", "demo", "info"},
     {"__main__"},
 ]
@@ -118,7 +118,7 @@ def test_no_import_goes_round_in_a_circle():
 
 @EVERY_MODULE
 def test_only_numpy_and_numba_are_needed(module):
-    optional = {"sklearn", "rich", "scipy", "matplotlib", "pandas", "joblib"}
+    optional = {"sklearn", "rich", "scipy", "matplotlib", "pandas", "joblib", "anywidget", "traitlets"}
     allowed = {"sklearn"} if module == "estimators" else set()  # inside a try
     assert {name.partition(".")[0] for _, name in imports(module)} & optional <= allowed
     if module == "estimators":

@@ -5,7 +5,7 @@ Seven ways to compile, all lazily (importing compiles nothing) and all with the 
 - `kernel`: one serial function, called from other kernels.
 - `inlined`: one scalar function, made part of whatever loop calls it.
 - `template`: a function that becomes part of its caller before anything is typed, so that literals stay literals.
-- `team`: a parallel loop over a kernel that one worker can also run alone.
+- `team`: what each worker of a parallel region runs, or one worker alone.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `c_function`: a function called by its address.
@@ -23,15 +23,17 @@ import os
 import site
 import sys
 import threading
-import types
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
 import numpy as np
-from numba import cfunc, njit
-from numba.extending import overload
+from llvmlite import ir
+from numba import cfunc, njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
 
 # No fastmath: it lets LLVM round differently in each copy of a function that it makes, so that a serial and a parallel
 # twin, or a process that compiles and one that loads the cache, would differ in the last bits. Sums are fast all the
@@ -109,7 +111,7 @@ def _of_kind(function: Callable, kind: str) -> Callable:
         name: getattr(value, kind) if isinstance(value, Twins) else value
         for name, value in function.__globals__.items()
     }
-    twin = types.FunctionType(function.__code__, names, f"{function.__name__}_{kind}", function.__defaults__)
+    twin = FunctionType(function.__code__, names, f"{function.__name__}_{kind}", function.__defaults__)
     twin.__qualname__ = f"{function.__qualname__}_{kind}"
     twin.__module__ = function.__module__
     twin.__doc__ = function.__doc__
@@ -123,22 +125,91 @@ def twins(function: Callable) -> Twins:
     return Twins(function, template)  # a driver
 
 
-class Team:
-    """A worker's program, `serial`, which one worker can run alone, and `parallel`, a `prange` loop that runs many."""
+@intrinsic
+def call_entry(typingctx, address, arguments):
+    """Call what lies at this address with a tuple of places and integers. It returns nothing."""
 
-    def __init__(self, worker: Callable, parallel: Callable) -> None:
-        functools.update_wrapper(self, parallel)  # type: ignore[arg-type]
-        self.serial = worker
-        self.parallel = _compile(parallel, parallel=True)
+    def codegen(context, builder, signature, args):
+        values = cgutils.unpack_tuple(builder, args[1])
+        function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, arguments), codegen
 
 
-def team(worker: Callable) -> Callable[[Callable], Team]:
-    """Compile a `prange` loop over this worker, a kernel, and keep both together.
+@intrinsic
+def _member(typingctx, address, arguments):
+    """(entry, slot): `call_entry(entry, (slot, w))` calls the kernel at this address with these arguments and w.
 
-    The worker is no part of the loop: Numba's parallel pass would take what it writes to borrowed arrays for dead, and
-    drop it.
+    The slot is in the frame of the function that asks for it.
     """
-    return functools.partial(Team, worker)
+    argument_types = (*arguments, types.intp)
+
+    def codegen(context, builder, signature, args):
+        kernel_type = context.call_conv.get_function_type(types.none, argument_types).as_pointer()
+        slot = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, args))
+        integer = args[0].type
+        name = f"{builder.function.name}.member"
+        entry = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [integer, integer]), name)
+        entry.linkage = "internal"
+        inside = ir.IRBuilder(entry.append_basic_block())
+        known = inside.load(inside.inttoptr(entry.args[0], slot.type))
+        values = [*cgutils.unpack_tuple(inside, inside.extract_value(known, 1)), entry.args[1]]
+        function = inside.inttoptr(inside.extract_value(known, 0), kernel_type)
+        context.call_conv.call_function(inside, function, types.none, argument_types, values)
+        inside.ret_void()
+        return cgutils.pack_array(builder, [builder.ptrtoint(entry, integer), builder.ptrtoint(slot, integer)])
+
+    return types.UniTuple(types.intp, 2)(types.intp, arguments), codegen
+
+
+def _members(entry: int, slot: int, workers: int) -> None:
+    """layout: call the entry for each number below `workers`, each on a thread of its own if there are enough."""
+    for worker in prange(workers):
+        call_entry(entry, (slot, np.int64(worker)))
+
+
+def _region(address: int, workers: int, arguments: tuple) -> None:
+    """layout: the kernel at this address, once for each worker.
+
+    By its address, since Numba would compile a callee of a `prange` loop four times over; and its parallel pass takes
+    what a loop writes to borrowed arrays for dead, and drops it.
+    """
+    entry, slot = _member(address, arguments)
+    _members(entry, slot, workers)
+
+
+_members = _compile(_members, parallel=True)
+_region = kernel(_region)
+
+
+class Team:
+    """A worker's program, which one worker can run alone, `serial`, and many at once, `parallel`.
+
+    Its last argument is the worker's number. It raises nothing.
+    """
+
+    def __init__(self, worker: Callable) -> None:
+        functools.update_wrapper(self, worker)  # type: ignore[arg-type]
+        self.worker = kernel(worker)
+
+    def serial(self, *arguments: Any) -> None:
+        """Worker 0 alone."""
+        self.worker(*arguments, 0)
+
+    def parallel(self, *arguments: Any) -> None:
+        """As many workers as Numba has threads now."""
+        signature = (*map(numba.typeof, arguments), types.intp)
+        self.worker.compile(signature)  # at once where it has been
+        compiled = self.worker.overloads[signature]
+        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        _region(address, numba.get_num_threads(), arguments)
+
+
+def team(worker: Callable) -> Team:
+    """Compile what each worker of a parallel region does, all running the same program."""
+    return Team(worker)
 
 
 def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:

@@ -24,8 +24,9 @@ NAMED = {f"{module.__name__}.{name}": value for module in MODULES for name, valu
 TWINS = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Twins)}
 TEAMS = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Team)}
 COMPILED = {name: value for name, value in NAMED.items() if isinstance(value, CPUDispatcher)} | {
-    f"{name}.{kind}": getattr(both, kind) for name, both in (TWINS | TEAMS).items() for kind in ("serial", "parallel")
+    f"{name}.{kind}": getattr(twins, kind) for name, twins in TWINS.items() for kind in ("serial", "parallel")
 }
+COMPILED |= {f"{name}.worker": team.worker for name, team in TEAMS.items()}
 
 
 # --------------------------------------------------------------------------------------- flags and twins
@@ -62,12 +63,11 @@ def test_only_parallel_twins_that_own_a_prange_are_parallel():
         assert twins.serial.targetoptions.get("parallel", False) is False, name
 
 
-def test_only_the_loop_of_a_team_is_parallel():
+def test_only_the_loop_over_a_team_is_parallel():
     assert TEAMS
+    assert _jit._members.targetoptions["parallel"] is True
     for name, team in TEAMS.items():
-        assert team.parallel.targetoptions["parallel"] is True, name
-        assert team.serial.targetoptions.get("parallel", False) is False, name
-        assert team.serial.py_func.__name__ in team.parallel.py_func.__code__.co_names, name
+        assert team.worker.targetoptions.get("parallel", False) is False, name
 
 
 def test_twins_are_cached_under_names_of_their_own():
@@ -98,6 +98,24 @@ def test_both_twins_do_the_same(parallel):
     x = np.ones(5)
     _jit.call(outer, x, n_threads=None, parallel=parallel)
     np.testing.assert_array_equal(x, np.full(5, 4.0))
+
+
+@_jit.team
+def mark(x, factor, w):
+    """layout: worker w adds factor to x[w]."""
+    x[w] += factor
+
+
+@pytest.mark.threads
+def test_each_worker_of_a_team_has_its_number():
+    present = _jit.threads(None)
+    for parallel, workers in ((False, 1), (True, present)):
+        x = np.zeros(present + 1)
+        _jit.call(mark, x, 2.0, n_threads=None, parallel=parallel)
+        np.testing.assert_array_equal(x, 2.0 * (np.arange(present + 1) < workers))
+    x = np.zeros(2, np.float32)
+    _jit.call(mark, x, 1, n_threads=1, parallel=True)
+    assert x.tolist() == [1, 0]
 
 
 @_jit.kernel

@@ -10,10 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from llvmlite import ir
 from numba import carray, from_dtype, types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from .._jit import as_template, c_function
 from ..activations import SOFTMAX, activate, scale_by_slope, softmax
@@ -28,19 +25,6 @@ ACTIVATION, SLOPE = range(2)  # columns of a network's entries
 
 _activate, _scale_by_slope = as_template(activate), as_template(scale_by_slope)
 _output_delta, _update_stretch = as_template(output_delta), as_template(update_stretch)
-
-
-@intrinsic
-def call_entry(typingctx, address, arguments):
-    """Call what lies at this address with a tuple of places and integers. It returns nothing."""
-
-    def codegen(context, builder, signature, args):
-        values = cgutils.unpack_tuple(builder, args[1])
-        function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, arguments), codegen
 
 
 def _signature(dtype: np.dtype, places: int, sizes: int) -> types.Type:

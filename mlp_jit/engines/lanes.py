@@ -23,16 +23,15 @@ over a tile's rows (45 GFLOP/s for the whole phase where stretches of whole rows
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import prange
 from numba.core import config
 
-from .._jit import call, inlined, kernel, team, template, threads
+from .._jit import call, call_entry, inlined, kernel, team, template, threads
 from ..activations import SOFTMAX
 from ..dropout import drop, dropout_key
 from ..optimizers import COEFFICIENTS, coefficients
 from . import loops
 from .contract import NONE, Regularization, mean_loss
-from .entries import ACTIVATION, SLOPE, call_entry, optimizer_step
+from .entries import ACTIVATION, SLOPE, optimizer_step
 from .layout import N_IN, N_OUT, PHI, WEIGHTS
 from .panels import BACKWARD, DELTA, FORWARD, first_row, gather_block, pack_rows, panel_block, width_of
 from .regularizers import clip, start_gradient, sum_of_squares
@@ -299,7 +298,7 @@ def penalty(l2, per_sample, N):
     return l2 / N if per_sample and N > 0 else l2
 
 
-@kernel
+@team
 def train_worker(model, data, rules, steps, work, batch_size, sums, w):
     """E6: one step for each batch of `data.order`, as worker w; sums as `add_losses` leaves them. NO_STEP: the
     gradient, in g.
@@ -347,25 +346,11 @@ def add_losses(rules, work, sums):
         sums[1] += N
 
 
-@team(train_worker)
-def train_steps(model, data, rules, steps, work, batch_size, sums, w):
-    """E6: `train_worker` for every worker from w = 0 on."""
-    for worker in prange(work.workers):
-        train_worker(model, data, rules, steps, work, batch_size, sums, w + np.int64(worker))
-
-
-@kernel
+@team
 def evaluate_worker(model, data, work, N, dropout, out, w):
     """E2: outputs and, where there is y, Σ_n weight_n ℓ_n / N of each block, in block_loss, as worker w."""
     done = pack_phase(model, work, False, np.int64(0), w)
     evaluate_phase(model, data, work, N, dropout, out, done, w)
-
-
-@team(evaluate_worker)
-def evaluate_rows(model, data, work, N, dropout, out, w):
-    """E2: `evaluate_worker` for every worker from w = 0 on."""
-    for worker in prange(work.workers):
-        evaluate_worker(model, data, work, N, dropout, out, w + np.int64(worker))
 
 
 # --------------------------------------------------------------------------------------- the contract
@@ -390,7 +375,7 @@ def _train(
     g: np.ndarray | None,
     n_threads: int | None,
 ) -> None:
-    """`train_steps` in a workspace of its own; g (P,) receives the gradient where no step is taken."""
+    """`train_worker` in a workspace of its own; g (P,) receives the gradient where no step is taken."""
     _only_compiled()
     rows = max(1, min(batch_size, data.order.size))
     workers = _workers(network, rows, n_threads)
@@ -406,13 +391,13 @@ def _train(
     )  # fmt: skip
     if g is None and (rules.clip_norm < np.inf or rows > work.capacity):
         work = work._replace(g=np.empty_like(network.params), whole=True)
-    call(train_steps, model, data, rules, steps, work, batch_size, sums, 0, n_threads=n_threads, parallel=workers > 1)
+    call(train_worker, model, data, rules, steps, work, batch_size, sums, n_threads=n_threads, parallel=workers > 1)
 
 
 def _evaluate(
     network: "Network", X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, n_threads: int | None
 ) -> tuple[float, np.ndarray]:
-    """(L, outputs) by `evaluate_rows`; L is 0 where y is empty."""
+    """(L, outputs) by `evaluate_worker`; L is 0 where y is empty."""
     _only_compiled()
     rows, dtype = X.shape[0], network.dtype
     workers = _workers(network, rows, n_threads)
@@ -421,8 +406,8 @@ def _evaluate(
     N = float(sample_weight.sum(dtype=np.float64))
     data = Data(X.reshape(-1), y.reshape(-1), sample_weight, order, order)
     call(
-        evaluate_rows, model, data, work, dtype.type(N if N > 0 else 1), np.zeros(len(network.sizes)), out.reshape(-1),
-        0, n_threads=n_threads, parallel=workers > 1,
+        evaluate_worker, model, data, work, dtype.type(N if N > 0 else 1), np.zeros(len(network.sizes)),
+        out.reshape(-1), n_threads=n_threads, parallel=workers > 1,
     )  # fmt: skip
     return float(work.block_loss.sum()), out
 

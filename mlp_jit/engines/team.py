@@ -18,8 +18,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .._jit import kernel
-from .entries import call_entry
+from .._jit import call_entry, kernel
 
 LINE = 16  # int64 in two cache lines, which processors fetch together
 PHASE = 2**32

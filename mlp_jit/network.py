@@ -112,12 +112,41 @@ class Network:
     def forward(self, X: Any, *, engine: str = DEFAULT, n_threads: int | None = None) -> np.ndarray:
         """E1: the outputs (n_samples, n_outputs) for X (n_samples, n_inputs). NaN passes through.
 
-        Raises ValueError or TypeError for an X that is not a matrix of numbers with n_inputs columns.
+        A sparse X is made dense a slice at a time. Raises ValueError or TypeError for an X that is not a matrix of numbers with n_inputs columns.
         """
+        if validation.is_sparse(X):
+            return self._forward_sparse(X, engine, n_threads)
         X = validation.matrix("X", X, self.sizes[0], minimum_rows=0)
         return _engine(engine).forward(
             self, validation.for_engine(X, self.dtype), n_threads=validation.n_threads(n_threads)
         )
+
+    def _forward_sparse(self, X: Any, engine: str, n_threads: int | None) -> np.ndarray:
+        X = validation.sparse_matrix("X", X, self.sizes[0], self.dtype)
+        rows = max(1, validation.CHUNK // self.sizes[0])
+        starts = range(0, X.shape[0], rows)
+        return np.concatenate(
+            [self.forward(X[start : start + rows].toarray(), engine=engine, n_threads=n_threads) for start in starts]
+        )
+
+    def part(self, layer: int, output: str | None = None) -> "Network":
+        """Layers 1 to `layer` of this network, on the same parameters: its outputs are a^layer.
+
+        With `output` that is the φ of its last layer: `network.part(L, "identity")` gives the last z, the logits of a
+        softmax. Raises ValueError unless 1 <= layer <= L.
+        """
+        last = len(self.sizes) - 1
+        if not 1 <= validation.integer("layer", layer, 1) <= last:
+            raise ValueError(f"layer: expected an integer from 1 to {last}, got {layer}")
+        name = output or (*self.activations, self.output)[layer - 1]
+        head = Network.__new__(Network)
+        codes = [*self.table[:layer, layout.PHI].tolist(), (HIDDEN | OUTPUTS)[name].code]
+        head.sizes, head.activations, head.output = self.sizes[: layer + 1], self.activations[: layer - 1], name
+        head.dtype, head.loss_function = self.dtype, LOSSES["squared_error"]
+        head.loss_parameters = head.loss_function.parameters(head.sizes[-1], self.dtype)
+        head.table = layout.make_table(head.sizes, codes)
+        head._set_params(self.params[: layout.count_params(head.table)])
+        return head
 
     def loss(
         self, X: Any, y: Any, *, sample_weight: Any = None, engine: str = DEFAULT, n_threads: int | None = None

@@ -403,7 +403,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit(engine):
 def test_an_interrupt_between_epochs_keeps_what_was_learnt(early_stopping):
     snapshots = Snapshots()
     callbacks = [snapshots, Recorder("", [], error_at=3, error=KeyboardInterrupt)]
-    with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+    with pytest.warns(UserWarning, match="Training interrupted by user.*after 3 epochs"):
         params, history = trained(callbacks=callbacks, early_stopping=early_stopping, epochs=10, learning_rate=0.1)
     assert len(history.loss) == 3
     assert history.stopped.startswith("interrupted")
@@ -423,7 +423,7 @@ def test_an_interrupt_between_steps_keeps_the_steps_done(engine, monkeypatch):
         return train_epoch(*arguments, **settings)
 
     monkeypatch.setattr(ENGINES[engine], "train_epoch", interrupted)
-    with pytest.warns(UserWarning, match="interrupted after 1 epoch"):
+    with pytest.warns(UserWarning, match="Training interrupted by user.*after 1 epoch"):
         params, _ = trained(engine=engine)
     np.testing.assert_array_equal(params, expected)
 

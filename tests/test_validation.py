@@ -85,7 +85,7 @@ def test_a_network_that_cannot_be(argument, value, error, came):
         ("quantile", "1", lambda: quantile(1)),
         ("huber", "0", lambda: huber(0)),
         ("huber", "nan", lambda: huber(NAN)),
-        ("momentum", "1", lambda: SGD(momentum=1)),
+        ("momentum", "1.1", lambda: SGD(momentum=1.1)),
         ("beta_1", "-0.1", lambda: Adam(beta_1=-0.1)),
         ("epsilon", "nan", lambda: Adam(epsilon=NAN)),
         ("power", "-1", lambda: InverseScaling(power=-1)),

@@ -1,0 +1,48 @@
+"""What the estimators take from scikit-learn, or the small stand-ins where it is not installed."""
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning, NotFittedError
+    from sklearn.metrics import check_scoring
+    from sklearn.model_selection import train_test_split
+    from sklearn.utils import check_random_state, column_or_1d
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.multiclass import type_of_target, unique_labels
+    from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+    from sklearn.utils.validation import check_is_fitted, validate_data
+except ImportError:
+    from .without_sklearn import (  # type: ignore[assignment]
+        BaseEstimator,
+        ClassifierMixin,
+        ConvergenceWarning,
+        NotFittedError,
+        RegressorMixin,
+        available_if,
+        check_is_fitted,
+        check_random_state,
+        check_sample_weight,
+        check_scoring,
+        column_or_1d,
+        train_test_split,
+        type_of_target,
+        unique_labels,
+        validate_data,
+    )
+
+__all__ = [
+    "BaseEstimator",
+    "ClassifierMixin",
+    "ConvergenceWarning",
+    "NotFittedError",
+    "RegressorMixin",
+    "available_if",
+    "check_is_fitted",
+    "check_random_state",
+    "check_sample_weight",
+    "check_scoring",
+    "column_or_1d",
+    "train_test_split",
+    "type_of_target",
+    "unique_labels",
+    "validate_data",
+]

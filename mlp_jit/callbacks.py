@@ -57,7 +57,7 @@ class EarlyStopping(Callback):
 
 
 class Progress(Callback):
-    """A progress bar with the losses: rich's in a terminal or a notebook where rich is installed, plain lines otherwise.
+    """A progress bar with the losses: rich's, in a terminal or a notebook where it is installed; plain lines otherwise.
 
     Plain lines come about ten times a fit. `file` is where they go, standard error by default.
     """

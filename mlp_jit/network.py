@@ -12,6 +12,9 @@ from .engines.contract import Trace
 from .initializers import INITIALIZERS, Initializer, default_initializer
 from .losses import DEFAULT_LOSS, LOSSES, Loss
 
+_TO_SKLEARN = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
+_FROM_SKLEARN = {theirs: ours for ours, theirs in _TO_SKLEARN.items()}
+
 
 class Network:
     """A multilayer perceptron: layer 0 holds the inputs, layers 1..L have weights W^l (n_in, n_out) and biases b^l
@@ -112,7 +115,8 @@ class Network:
     def forward(self, X: Any, *, engine: str = DEFAULT, n_threads: int | None = None) -> np.ndarray:
         """E1: the outputs (n_samples, n_outputs) for X (n_samples, n_inputs). NaN passes through.
 
-        A sparse X is made dense a slice at a time. Raises ValueError or TypeError for an X that is not a matrix of numbers with n_inputs columns.
+        A sparse X is made dense a slice at a time. Raises ValueError or TypeError for an X that is not a matrix of
+        numbers with n_inputs columns.
         """
         if validation.is_sparse(X):
             return self._forward_sparse(X, engine, n_threads)
@@ -216,6 +220,67 @@ class Network:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._set_params(np.require(self.params, requirements=["C", "W", "E"]))  # joblib hands workers read-only maps
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> "Network":
+        """A network with the parameters, copied, of a fitted MLPClassifier or MLPRegressor: scikit-learn's or ours.
+
+        Raises TypeError for an estimator that is neither, or not fitted.
+        """
+        if isinstance(getattr(estimator, "network_", None), Network):
+            return estimator.network_.copy()
+        try:
+            weights, biases, output = estimator.coefs_, estimator.intercepts_, estimator.out_activation_
+            activation, loss = estimator.activation, estimator.loss
+        except AttributeError:
+            raise TypeError(f"estimator: expected a fitted MLPClassifier or MLPRegressor, got {estimator!r}") from None
+        network = cls(
+            [weights[0].shape[0], *(W.shape[1] for W in weights)],
+            activation=_FROM_SKLEARN.get(activation, activation),
+            output=_FROM_SKLEARN.get(output, output),
+            loss="half_squared_error" if loss == "squared_error" else None,
+            initializer=lambda rng, n_in, n_out: np.zeros((n_in, n_out)),
+            dtype=weights[0].dtype,
+        )
+        for views, arrays in ((network.weights, weights), (network.biases, biases)):
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
+        return network
+
+    def to_sklearn(self, classes: Any = None) -> Any:
+        """scikit-learn's own MLPClassifier or MLPRegressor, fitted, with these parameters, copied.
+
+        A softmax or sigmoid makes a classifier of `classes` (0, 1, … by default; several sigmoids are several labels),
+        identity or exp a regressor. Raises ValueError for an activation that scikit-learn has not, or more than one,
+        and ImportError without scikit-learn.
+        """
+        try:
+            from sklearn.neural_network import MLPClassifier, MLPRegressor
+            from sklearn.preprocessing import LabelBinarizer
+        except ImportError:
+            raise ImportError("this needs scikit-learn: pip install 'mlp_jit[sklearn]'") from None
+        names = set(self.activations) or {"relu"}
+        if len(names) > 1 or not names <= set(_TO_SKLEARN) or self.output == "step":
+            raise ValueError(f"expected one of {', '.join(_TO_SKLEARN)} in all hidden layers, got {self!r}")
+        settings = {"hidden_layer_sizes": self.sizes[1:-1], "activation": _TO_SKLEARN[names.pop()]}
+        if self.output in ("identity", "exp"):
+            estimator = MLPRegressor(loss="poisson" if self.output == "exp" else "squared_error", **settings)
+        else:
+            estimator = MLPClassifier(**settings)
+            n_classes = max(2, self.sizes[-1])
+            classes = np.arange(n_classes) if classes is None else np.asarray(classes)
+            if len(classes) != n_classes:
+                raise ValueError(f"classes: expected {n_classes}, got {len(classes)}")
+            several = self.output == "sigmoid" and self.sizes[-1] > 1
+            estimator._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if several else classes)
+            estimator.classes_ = classes
+        estimator.coefs_ = [W.copy() for W in self.weights]
+        estimator.intercepts_ = [b.copy() for b in self.biases]
+        estimator.out_activation_ = _TO_SKLEARN.get(self.output, self.output)
+        estimator.n_features_in_, estimator.n_outputs_ = self.sizes[0], self.sizes[-1]
+        estimator.n_layers_ = len(self.sizes)
+        estimator.n_iter_ = estimator.t_ = 0
+        return estimator
 
     def summary(self, batch_size: int | str = "N") -> str:
         """The shape ledger: for each layer the shapes of W, b, z and a for a batch, and its parameters."""

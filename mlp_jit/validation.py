@@ -111,7 +111,7 @@ def dense(array: Any) -> np.ndarray:
 
 
 def sparse_matrix(name: str, value: Any, columns: int, kind: np.dtype) -> Any:
-    """A sparse matrix by rows (CSR) with `columns` columns, finite in dtype `kind`; TypeError or ValueError otherwise."""
+    """A sparse matrix as CSR, with `columns` columns and finite in dtype `kind`; TypeError or ValueError otherwise."""
     if value.ndim != 2 or value.shape[1] != columns:
         raise ValueError(f"{name}: expected shape (n_samples, {columns}), got {value.shape}")
     if value.shape[0] < 1:

@@ -177,11 +177,11 @@ class MultilayerPerceptron(BaseEstimator):
         return network
 
     def _network_of(self, coefs: list[np.ndarray], intercepts: list[np.ndarray]) -> Network:
-        dtype = np.result_type(np.float32, *coefs, *intercepts)
-        network = self._network([len(coefs[0]), *(np.shape(W)[1] for W in coefs)], dtype, _zeros)
-        for views, arrays in ((network.weights, coefs), (network.biases, intercepts)):
-            for view, array in zip(views, arrays, strict=True):
-                view[...] = array
+        weights, biases = ([np.asarray(array) for array in arrays] for arrays in (coefs, intercepts))
+        dtype = np.result_type(np.float32, *weights, *biases)
+        network = self._network([len(weights[0]), *(W.shape[1] for W in weights)], dtype, _zeros)
+        for view, array in zip((*network.weights, *network.biases), (*weights, *biases), strict=True):
+            view[...] = array
         return network
 
     def __getstate__(self) -> dict[str, Any]:
@@ -194,7 +194,7 @@ class MultilayerPerceptron(BaseEstimator):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
+        self.__dict__.update(state)
         if "_network_" in state:
             self._use(state["_network_"])
 
@@ -211,9 +211,7 @@ class MultilayerPerceptron(BaseEstimator):
             network = network.part(len(network.sizes) - 1 if layer is None else layer, output)
         if validation.is_sparse(X):
             return network.forward(X, engine=self.engine, n_threads=self.n_threads)
-        return ENGINES[self.engine].forward(
-            network, validation.for_engine(X, network.dtype), n_threads=self.n_threads
-        )
+        return ENGINES[self.engine].forward(network, validation.for_engine(X, network.dtype), n_threads=self.n_threads)
 
     def _is_plain(self, X: Any, network: Network) -> bool:
         """Whether X is an array that nothing needs to be said about: all else is scikit-learn's to check."""

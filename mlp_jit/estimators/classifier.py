@@ -143,9 +143,9 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     ) -> "MLPClassifier":
         """A fitted classifier with these weights (n_in, n_out) and biases (n_out,) of each layer, copied.
 
-        `classes` are 0, 1, … by default: two for one output, as many as outputs otherwise. With `multilabel` each output
-        is a label of its own. Other parameters are the constructor's. partial_fit and warm starts go on from there.
-        Raises ValueError or TypeError where the shapes make no network.
+        `classes` are 0, 1, … by default: two for one output, as many as outputs otherwise. With `multilabel` each
+        output is a label of its own. Other parameters are the constructor's. partial_fit and warm starts go on from
+        there. Raises ValueError or TypeError where the shapes make no network.
         """
         estimator = cls(**parameters)
         n_outputs = np.shape(intercepts[-1])[0]
@@ -268,7 +268,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         return np.log(probabilities, out=probabilities)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """z of the output layer: the logit (n_samples,) of the second of two classes, (n_samples, n_outputs) otherwise."""
+        """z of the output layer: (n_samples,), the logit of the second class of two, or (n_samples, n_outputs)."""
         z = self._outputs(X, output="identity")
         return z[:, 0] if z.shape[1] == 1 else z
 

@@ -26,9 +26,7 @@ def split(estimator: Any, y: np.ndarray, rng: np.random.RandomState) -> tuple[np
         stratify=estimator._strata(y),
     )
     if len(aside) < 2:
-        raise ValueError(
-            "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-        )
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
     return train, aside
 
 

@@ -38,7 +38,9 @@ class Labels:
         if self.multilabel:
             encoded = np.asarray(validation.dense(y)) != 0
             if encoded.shape[1:] != self.classes.shape:
-                raise ValueError(f"classes {self.classes} mismatch with the labels {unique_labels(y)} found in the data")
+                raise ValueError(
+                    f"classes {self.classes} mismatch with the labels {unique_labels(y)} found in the data"
+                )
             return encoded
         y = np.asarray(y).reshape(-1)
         if len(self.classes) == 1:

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..activations import HIDDEN
+from ..callbacks import Callback
 from ..engines import ENGINES
 from ..losses import Loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Schedule
+
+ACTIVATIONS = {**{name: name for name in HIDDEN}, "logistic": "sigmoid"}  # scikit-learn's names and ours: ours
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -27,15 +30,17 @@ class Rule:
 
 
 def integer(minimum: int) -> Rule:
-    return Rule(f"an int in the range [{minimum}, inf)", lambda x: isinstance(x, Integral) and x >= minimum)
+    return Rule(f"an int in the range [{minimum}, inf)", lambda x: isinstance(x, Integral) and int(x) >= minimum)
 
 
 def real(low: float, high: float = np.inf, brackets: str = "[)") -> Rule:
     """A number between two bounds, each included where its bracket is square."""
 
     def allows(x: Any) -> bool:
-        above = isinstance(x, Real) and (x > low or (x == low and brackets[0] == "["))
-        return above and (x < high or (x == high and brackets[1] == "]"))
+        if not isinstance(x, Real):
+            return False
+        x = float(x)
+        return (x > low or (x == low and brackets[0] == "[")) and (x < high or (x == high and brackets[1] == "]"))
 
     return Rule(f"a float in the range {brackets[0]}{float(low)}, {float(high)}{brackets[1]}", allows)
 
@@ -55,15 +60,15 @@ def _is_array_like(x: Any) -> bool:
 
 NONE = Rule("None", lambda x: x is None)
 ARRAY = Rule("an array-like", _is_array_like)
-BOOLEAN = Rule(
-    "an instance of 'bool' or an instance of 'numpy.bool'", lambda x: isinstance(x, bool | np.bool_)
-)
+BOOLEAN = Rule("an instance of 'bool' or an instance of 'numpy.bool'", lambda x: isinstance(x, bool | np.bool_))
 NAMES = Rule("a sequence of such names", lambda x: _is_array_like(x) and all(name in ACTIVATIONS for name in x))
-SEED = Rule("an int in the range [0, 4294967295]", lambda x: isinstance(x, Integral) and 0 <= x < 2**32)
+SEED = Rule("an int in the range [0, 4294967295]", lambda x: isinstance(x, Integral) and 0 <= int(x) < 2**32)
 RANDOM_STATE = instance(np.random.RandomState, "an instance of 'numpy.random.mtrand.RandomState'")
+CALLBACKS = Rule(
+    "a list of 'mlp_jit.Callback'", lambda x: isinstance(x, list | tuple) and all(isinstance(c, Callback) for c in x)
+)
 INFINITY = Rule("a float among {inf}", lambda x: isinstance(x, Real) and x == np.inf)
 
-ACTIVATIONS = {**{name: name for name in HIDDEN}, "logistic": "sigmoid"}  # scikit-learn's names and ours: ours
 REGRESSION_LOSSES = {
     "squared_error": "half_squared_error",  # what scikit-learn means by it
     "poisson": "poisson",
@@ -105,7 +110,7 @@ RULES: dict[str, list[Rule]] = {
     "dropout": [real(0, 1), ARRAY],
     "clip_norm": [real(0, brackets="()"), NONE],
     "clip_value": [real(0, brackets="()"), NONE],
-    "callbacks": [instance(list, "a list of 'mlp_jit.Callback'"), instance(tuple, "a tuple of them"), NONE],
+    "callbacks": [CALLBACKS, NONE],
     "engine": [among(*ENGINES)],
     "n_threads": [integer(1), NONE],
 }

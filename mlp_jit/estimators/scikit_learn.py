@@ -11,7 +11,7 @@ try:
     from sklearn.utils.validation import _check_sample_weight as check_sample_weight
     from sklearn.utils.validation import check_is_fitted, validate_data
 except ImportError:
-    from .without_sklearn import (  # type: ignore[assignment]
+    from .without_sklearn import (
         BaseEstimator,
         ClassifierMixin,
         ConvergenceWarning,

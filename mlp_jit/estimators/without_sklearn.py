@@ -33,7 +33,9 @@ class BaseEstimator:
         known = self.get_params()
         for name, value in params.items():
             if name not in known:
-                raise ValueError(f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {list(known)!r}.")
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self!r}. Valid parameters are: {list(known)!r}."
+                )
             setattr(self, name, value)
         return self
 
@@ -171,7 +173,9 @@ def type_of_target(y: Any, input_name: str = "") -> str:
     values = np.unique(y)
     whole = y.dtype.kind != "f" or bool((values == np.round(values)).all())
     if y.ndim == 2 and y.shape[1] > 1:
-        return "multilabel-indicator" if whole and len(values) < 3 and y.dtype.kind in "fiub" else "multiclass-multioutput"
+        return (
+            "multilabel-indicator" if whole and len(values) < 3 and y.dtype.kind in "fiub" else "multiclass-multioutput"
+        )
     if not whole:
         return "continuous"
     return "binary" if len(values) < 3 else "multiclass"
@@ -190,7 +194,7 @@ def unique_labels(y: Any) -> np.ndarray:
 def train_test_split(
     rows: np.ndarray, *, test_size: float, random_state: np.random.RandomState, stratify: np.ndarray | None
 ) -> list[np.ndarray]:
-    """[train, test]: rows drawn as scikit-learn draws them, with `stratify` (n,) or (n, 1) in each class's proportion."""
+    """[train, test]: rows drawn as scikit-learn draws them, `stratify` (n,) or (n, 1) keeping its proportions."""
     n_samples = len(rows)
     n_test = math.ceil(test_size * n_samples)
     n_train = n_samples - n_test
@@ -206,7 +210,9 @@ def train_test_split(
             f"{classes[counts < 2].tolist()}"
         )
     if min(n_train, n_test) < len(classes):
-        raise ValueError(f"The test_size = {n_test} should be greater or equal to the number of classes = {len(classes)}")
+        raise ValueError(
+            f"The test_size = {n_test} should be greater or equal to the number of classes = {len(classes)}"
+        )
     in_train = _shares(counts, n_train, random_state)
     in_test = _shares(counts - in_train, n_test, random_state)
     train, test = [], []

@@ -178,7 +178,7 @@ def test_partial_fit_is_an_epoch(Estimator):
     y = target(Estimator)
     whole = small(Estimator, shuffle=False, solver="sgd").fit(X, y)
     parts = small(Estimator, shuffle=False, solver="sgd")
-    with pytest.raises(AttributeError, match="no attribute 'coefs_'|has no attribute"):
+    with pytest.raises(AttributeError, match="no attribute 'coefs_'"):
         parts.network_  # noqa: B018
     for _ in range(5):
         parts.partial_fit(X, y, **({"classes": [0, 1, 2]} if Estimator.__name__ == "MLPClassifier" else {}))
@@ -226,9 +226,7 @@ def test_a_diverging_fit_says_so(Estimator):
     estimator = small(Estimator, solver="sgd", learning_rate_init=1e12, max_iter=50, activation="identity")
     y = target(Estimator) * 1e12
     with (
-        pytest.raises(
-            ValueError, match="Solver produced non-finite parameter weights. The input data may contain large"
-        ),
+        pytest.raises(ValueError, match="Solver produced non-finite parameter weights"),
         pytest.warns(RuntimeWarning, match="fit stopped"),
     ):
         estimator.fit(X * 1e200, y)
@@ -340,7 +338,7 @@ BAD_DATA = [
     ({"X": X[0]}, "1D|shape"),
     ({"X": X[:0], "y": LABELS[:0]}, "minimum of 1|at least 1 row"),
     ({"X": np.where(X > 2, NAN, X)}, "NaN"),
-    ({"X": X.astype(str)}, "numbers|dtype|valid"),
+    ({"X": np.full((60, 4), "a")}, "could not convert|real numbers"),
     ({"y": LABELS[:-1]}, "inconsistent|expected 60 rows"),
     ({"y": np.where(LABELS == 2, NAN, LABELS)}, "NaN"),
     ({"y": LABELS[:, None, None]}, "dim|shape|3"),
@@ -396,7 +394,7 @@ def test_classes_must_be_those_of_before(estimators):
 
 @pytest.mark.parametrize("changed", [{"validation_fraction": 0.0}, {"validation_fraction": 0.01}])
 def test_a_validation_set_that_is_too_small(Estimator, changed):
-    with pytest.raises(ValueError, match="test_size|The validation set is too small. Increase 'validation_fraction'"):
+    with pytest.raises(ValueError, match=r"test_size|The validation set is too small\."):
         small(Estimator, early_stopping=True, **changed).fit(X, target(Estimator))
 
 

@@ -31,13 +31,14 @@ class History:
 
     `loss` is the mean over the epoch's batches, each before its step, with L2 and dropout as trained.
     `validation_loss` (without either) and `validation_accuracy` are empty without validation data; the accuracy is
-    also empty where the output is no class. `learning_rate` is the epoch's last. `stopped` says why fit ended early,
-    if it did.
+    also empty where the output is no class. `validation_score` is what an estimator judges its validation set by.
+    `learning_rate` is the epoch's last. `stopped` says why fit ended early, if it did.
     """
 
     loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: list[float] = field(default_factory=list)
+    validation_score: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     stopped: str | None = None
 
@@ -53,6 +54,8 @@ class History:
             figures.append(f"validation loss {self.validation_loss[-1]:.4f}")
         if self.validation_accuracy:
             figures.append(f"accuracy {self.validation_accuracy[-1]:.4f}")
+        if self.validation_score:
+            figures.append(f"score {self.validation_score[-1]:.4f}")
         return "  ".join(figures)
 
 

@@ -18,7 +18,12 @@ class HeldOut(NamedTuple):
 
 
 def split(estimator: Any, y: np.ndarray, rng: np.random.RandomState) -> tuple[np.ndarray, np.ndarray]:
-    """The rows to train on and the rows set aside, by scikit-learn's draw."""
+    """The rows to train on and the rows set aside, by scikit-learn's draw. ValueError where too few are either."""
+    if estimator.validation_fraction == 0:
+        raise ValueError(
+            f"test_size={estimator.validation_fraction} should be either positive and smaller than the number of "
+            f"samples {len(y)} or a float in the (0, 1) range"
+        )
     train, aside = train_test_split(
         np.arange(len(y)),
         random_state=rng,
@@ -45,7 +50,9 @@ class Validation:
         loss = self.figure.of(L, 0.0, self.data.y, self.data.sample_weight)
         training.history.validation_loss.append(loss)
         estimator.validation_loss_curve_.append(loss)
-        estimator.validation_scores_.append(self._score(network, outputs, loss))
+        score = self._score(network, outputs, loss)
+        training.history.validation_score.append(score)
+        estimator.validation_scores_.append(score)
 
     def _score(self, network: Any, outputs: np.ndarray, loss: float) -> float:
         """Higher is better; NaN where the weights have diverged."""

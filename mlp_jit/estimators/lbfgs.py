@@ -67,7 +67,7 @@ def minimize(estimator: Any, network: Network, X: Any, y: np.ndarray, sample_wei
     _refuse(estimator)
     objective = Objective(estimator, network, X, y, sample_weight)
     training = Training(network, History(), estimator.max_iter)
-    callbacks = [*(estimator.callbacks or ()), *([Report(estimator, bar=True)] if estimator.verbose else [])]
+    callbacks = [*([Report(bar=True)] if estimator.verbose else []), *(estimator.callbacks or ())]
 
     def after_iteration(intermediate_result: Any) -> None:
         network.params[:] = intermediate_result.x

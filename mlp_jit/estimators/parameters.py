@@ -61,6 +61,7 @@ def _is_array_like(x: Any) -> bool:
 NONE = Rule("None", lambda x: x is None)
 ARRAY = Rule("an array-like", _is_array_like)
 BOOLEAN = Rule("an instance of 'bool' or an instance of 'numpy.bool'", lambda x: isinstance(x, bool | np.bool_))
+VERBOSE = Rule(f"{integer(0).text}, {BOOLEAN.text}", lambda x: BOOLEAN.allows(x) or integer(0).allows(x))
 NAMES = Rule("a sequence of such names", lambda x: _is_array_like(x) and all(name in ACTIVATIONS for name in x))
 SEED = Rule("an int in the range [0, 4294967295]", lambda x: isinstance(x, Integral) and 0 <= int(x) < 2**32)
 RANDOM_STATE = instance(np.random.RandomState, "an instance of 'numpy.random.mtrand.RandomState'")
@@ -94,7 +95,7 @@ RULES: dict[str, list[Rule]] = {
     "shuffle": [BOOLEAN],
     "random_state": [SEED, RANDOM_STATE, NONE],
     "tol": [real(0)],
-    "verbose": [integer(0), BOOLEAN],
+    "verbose": [VERBOSE],
     "warm_start": [BOOLEAN],
     "momentum": [real(0, 1, "[]")],
     "nesterovs_momentum": [BOOLEAN],

@@ -10,14 +10,15 @@ from ..training import Training
 class Report(Progress):
     """On standard output: rich's bar in a terminal or a notebook, where rich is installed, and plain lines in a log."""
 
-    def __init__(self, estimator: Any, *, bar: bool) -> None:
+    def __init__(self, *, bar: bool) -> None:
         super().__init__(sys.stdout)
-        self.estimator, self.bar = estimator, bar
+        self.bar = bar
 
     def open_bar(self) -> Any:
         return super().open_bar() if self.bar else None
 
     def print_line(self, training: Training) -> None:
-        print(f"Iteration {len(training.history.loss)}, loss = {training.history.loss[-1]:.8f}", file=self.out)
-        if training.history.validation_loss:
-            print(f"Validation score: {self.estimator.validation_scores_[-1]:f}", file=self.out)
+        history = training.history
+        print(f"Iteration {len(history.loss)}, loss = {history.loss[-1]:.8f}", file=self.out)
+        if history.validation_score:
+            print(f"Validation score: {history.validation_score[-1]:f}", file=self.out)

@@ -110,9 +110,8 @@ def descend(
     validate = None
     if held_out is not None:
         validate = Validation(estimator, training, held_out, epochs.figure, epochs.engine)
-    callbacks = [stopping.Bookkeeping(estimator, len(epochs.data)), *(estimator.callbacks or ())]
-    if estimator.verbose:
-        callbacks.append(Report(estimator, bar=not incremental))
+    report = [Report(bar=not incremental)] if estimator.verbose else []
+    callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *(estimator.callbacks or ())]
     run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)
 
     if training.history.stopped is None and not incremental:

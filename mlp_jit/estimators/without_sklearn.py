@@ -198,7 +198,7 @@ def train_test_split(
     n_samples = len(rows)
     n_test = math.ceil(test_size * n_samples)
     n_train = n_samples - n_test
-    if not 0 < test_size < 1 or n_train == 0:
+    if n_train == 0:
         raise ValueError(f"test_size={test_size}: expected a part of {n_samples} samples that leaves some of them")
     if stratify is None:
         order = random_state.permutation(n_samples)

@@ -200,6 +200,8 @@ class Optimizer:
             self.moments = np.zeros((rows, theta.size), theta.dtype)
             self.t = 0
             self.settings = np.ones(SETTINGS)  # the last one is nadam's running product
+        if type(self.moments) is not np.ndarray or not self.moments.flags.writeable:
+            self.moments, self.settings = np.array(self.moments), np.array(self.settings)  # joblib may map them
         numbers = self.numbers()
         self.settings[: len(numbers)] = numbers
 

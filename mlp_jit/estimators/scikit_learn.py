@@ -27,7 +27,7 @@ try:
         return metrics.check_scoring(estimator, scoring)
 
 except ImportError:
-    from .without_sklearn import (
+    from .without_sklearn import (  # type: ignore[assignment]
         BaseEstimator,
         ClassifierMixin,
         ConvergenceWarning,

@@ -219,7 +219,9 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._set_params(np.require(self.params, requirements=["C", "W", "E"]))  # joblib hands workers read-only maps
+        for name in ("params", "table", "loss_parameters"):
+            setattr(self, name, validation.plain(getattr(self, name)))
+        self._set_params(self.params)
 
     @classmethod
     def from_sklearn(cls, estimator: Any) -> "Network":

@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from ._jit import kernel, twins
-from .validation import number
+from .validation import number, plain
 
 SGD_CODE, ADAM_CODE, ADAMW_CODE, RMSPROP_CODE, ADAGRAD_CODE, NADAM_CODE, LION_CODE = range(7)
 BLOCK = 4096  # parameters that one thread updates in one go; fixed, so that every block is compiled code's same path
@@ -200,8 +200,7 @@ class Optimizer:
             self.moments = np.zeros((rows, theta.size), theta.dtype)
             self.t = 0
             self.settings = np.ones(SETTINGS)  # the last one is nadam's running product
-        if type(self.moments) is not np.ndarray or not self.moments.flags.writeable:
-            self.moments, self.settings = np.array(self.moments), np.array(self.settings)  # joblib may map them
+        self.moments, self.settings = plain(self.moments), plain(self.settings)
         numbers = self.numbers()
         self.settings[: len(numbers)] = numbers
 

@@ -143,6 +143,13 @@ def as_array(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def plain(array: np.ndarray) -> np.ndarray:
+    """`array` itself if it is a writable ndarray, else a copy: joblib maps arrays from a file, for reading only, and
+    compiled code would be compiled anew for that.
+    """
+    return array if type(array) is np.ndarray and array.flags.writeable else np.array(array)
+
+
 def for_engine(array: np.ndarray, kind: np.dtype) -> np.ndarray:
     """A read-only, C-contiguous, native array of dtype `kind` with the same numbers: a view where possible.
 

@@ -45,15 +45,9 @@ def test_cross_validation_and_learning_curves(Estimator):
     scores = cross_val_score(small(Estimator), X, y, cv=3, params={"sample_weight": WEIGHT})
     assert np.isfinite(scores).all()
     assert cross_val_predict(small(Estimator), X, y, cv=3).shape == (60,)
+    settings = {"train_sizes": [0.7, 1.0], "cv": 2, "shuffle": True, "random_state": 0}
     sizes, on_train, on_test = learning_curve(
-        small(Estimator),
-        X,
-        y,
-        train_sizes=[0.7, 1.0],
-        cv=2,
-        shuffle=True,
-        random_state=0,
-        exploit_incremental_learning=True,
+        small(Estimator, batch_size=5), X, y, exploit_incremental_learning=True, **settings
     )
     assert on_train.shape == on_test.shape == (2, 2)
     assert sizes.tolist() == [21, 30]
@@ -135,7 +129,9 @@ def test_labels_in_a_frame_of_strings():
 @BOTH
 def test_a_scorer_of_scikit_learns_judges_the_validation_set(Estimator):
     name = "neg_log_loss" if Estimator is MLPClassifier else "neg_mean_absolute_error"
-    estimator = small(Estimator, scoring=name, early_stopping=True).fit(NAMED, target(Estimator))
+    estimator = small(Estimator, scoring=name, early_stopping=True, validation_fraction=0.5).fit(
+        NAMED, target(Estimator)
+    )
     assert all(score < 0 for score in estimator.validation_scores_)
     assert estimator.feature_names_in_.tolist() == list("abcd")
 

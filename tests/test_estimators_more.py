@@ -193,6 +193,8 @@ def test_lbfgs_takes_no_steps_to_drop_units_or_clip_from(Estimator, setting):
     assert (params(changed) != params(small(Estimator).fit(X, y))).any()
     with pytest.raises(ValueError, match=f"{next(iter(setting))}: expected a stochastic solver"):
         small(Estimator, solver="lbfgs", **setting).fit(X, y)
+    with pytest.raises(ValueError, match="X_val: expected a stochastic solver"):
+        small(Estimator, solver="lbfgs").fit(X, y, X_val=X, y_val=y)
 
 
 def test_threads_change_no_bit(Estimator):
@@ -326,7 +328,7 @@ def test_a_sparse_X_is_as_good_as_a_dense_one(Estimator, dtype, form, settings):
 
 @pytest.mark.parametrize("settings", [{"early_stopping": True}, {"solver": "lbfgs"}], ids=str)
 def test_a_sparse_X_is_never_dense_as_a_whole(Estimator, settings):
-    wide = sparse.random_array((3000, 5000), density=1e-4, rng=0, format="csr")
+    wide = sparse.random(3000, 5000, density=1e-4, random_state=0, format="csr")
     y = np.arange(3000) % 2
     estimator = small(Estimator, hidden_layer_sizes=(2,), max_iter=1, batch_size=100, **settings)
     estimator.fit(wide[:200], y[:200])  # so that compiling does not count

@@ -102,7 +102,7 @@ class MultilayerPerceptron(BaseEstimator):
             network = self._network_of(self.coefs_, self.intercepts_)  # set_params since the last fit
             self._use(network)
         if self.solver == "lbfgs":
-            lbfgs.minimize(self, network, X, y, sample_weight)
+            lbfgs.minimize(self, network, X, y, sample_weight, given)
         else:
             stochastic.descend(self, network, X, y, sample_weight, given, first=first, incremental=incremental)
         if not np.isfinite(network.params).all():
@@ -211,7 +211,9 @@ class MultilayerPerceptron(BaseEstimator):
             network = network.part(len(network.sizes) - 1 if layer is None else layer, output)
         if validation.is_sparse(X):
             return network.forward(X, engine=self.engine, n_threads=self.n_threads)
-        return ENGINES[self.engine].forward(network, validation.for_engine(X, network.dtype), n_threads=self.n_threads)
+        return validation.lookup("engine", self.engine, ENGINES).forward(
+            network, validation.for_engine(X, network.dtype), n_threads=self.n_threads
+        )
 
     def _is_plain(self, X: Any, network: Network) -> bool:
         """Whether X is an array that nothing needs to be said about: all else is scikit-learn's to check."""

@@ -9,6 +9,7 @@ from ..engines import ENGINES
 from ..network import Network
 from ..training import Data, History, Training, end_callbacks, interrupted
 from .figure import Figure, half_squares
+from .held_out import HeldOut
 from .report import Report
 from .scikit_learn import ConvergenceWarning
 
@@ -54,7 +55,9 @@ class Objective:
         return self.figure.of(L, self.penalty(), self.data.y, self.data.sample_weight)
 
 
-def minimize(estimator: Any, network: Network, X: Any, y: np.ndarray, sample_weight: Any) -> None:
+def minimize(
+    estimator: Any, network: Network, X: Any, y: np.ndarray, sample_weight: Any, held_out: HeldOut | None
+) -> None:
     """Minimise L over the parameters of `network`, and write what came of it into the estimator's attributes.
 
     Ctrl-C keeps the last finished iteration. Warns ConvergenceWarning as scikit-learn does. Raises ImportError without
@@ -64,7 +67,7 @@ def minimize(estimator: Any, network: Network, X: Any, y: np.ndarray, sample_wei
         from scipy import optimize
     except ImportError:
         raise ImportError("solver='lbfgs' is SciPy's: pip install 'mlp_jit[lbfgs]'") from None
-    _refuse(estimator)
+    _refuse(estimator, held_out)
     objective = Objective(estimator, network, X, y, sample_weight)
     training = Training(network, History(), estimator.max_iter)
     callbacks = [*([Report(bar=True)] if estimator.verbose else []), *(estimator.callbacks or ())]
@@ -103,10 +106,13 @@ def minimize(estimator: Any, network: Network, X: Any, y: np.ndarray, sample_wei
         end_callbacks(started, training)
 
 
-def _refuse(estimator: Any) -> None:
-    for name in ("dropout", "clip_norm", "clip_value"):
-        if np.any(getattr(estimator, name)):
-            raise ValueError(f"{name}: expected a stochastic solver, got solver='lbfgs', which takes no such steps")
+def _refuse(estimator: Any, held_out: HeldOut | None) -> None:
+    given = {name: getattr(estimator, name) for name in ("dropout", "clip_norm", "clip_value")}
+    for name, value in {**given, "X_val": held_out is not None}.items():
+        if np.any(value):
+            raise ValueError(
+                f"{name}: expected a stochastic solver, got solver='lbfgs', which has neither steps nor epochs"
+            )
 
 
 def _warn(result: Any, estimator: Any) -> None:

@@ -45,8 +45,10 @@ class Labels:
         y = np.asarray(y).reshape(-1)
         if len(self.classes) == 1:
             return np.zeros((len(y), 1), bool)
-        present = self.classes[1:] if self.kind == "binary" else self.classes
-        return np.asarray(y[:, None] == present, bool)
+        if self.kind == "binary":
+            return np.asarray(y == self.classes[1], bool)[:, None]
+        place = np.searchsorted(self.classes, y).clip(max=len(self.classes) - 1)
+        return (place[:, None] == np.arange(len(self.classes))) & np.asarray(self.classes[place] == y, bool)[:, None]
 
     def indices(self, encoded: np.ndarray) -> np.ndarray:
         """The place in `classes` of each sample's class, (n_samples,), of targets or outputs (n_samples, n_outputs)."""

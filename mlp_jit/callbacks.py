@@ -57,7 +57,7 @@ class EarlyStopping(Callback):
 
 
 class Progress(Callback):
-    """A progress bar with the losses: rich's in a terminal where rich is installed, plain lines otherwise.
+    """A progress bar with the losses: rich's, in a terminal or a notebook where it is installed; plain lines otherwise.
 
     Plain lines come about ten times a fit. `file` is where they go, standard error by default.
     """
@@ -66,32 +66,44 @@ class Progress(Callback):
         self.file = file
         self._bar: Any = None
 
+    @property
+    def out(self) -> Any:
+        """Where it writes to."""
+        return self.file or sys.stderr
+
     def on_start(self, training: "Training") -> None:
-        out = self.file or sys.stderr
-        self._bar = _rich_bar(out) if out.isatty() else None
+        self._bar = self.open_bar()
         if self._bar:
             self._task = self._bar.add_task("", total=training.epochs, figures="")
             self._bar.start()
 
     def on_epoch(self, training: "Training") -> None:
-        done, figures = len(training.history.loss), training.history.last_line()
         if self._bar:
-            self._bar.update(self._task, completed=done, figures=figures)
-        elif done == 1 or done == training.epochs or done % max(1, training.epochs // 10) == 0:
-            print(f"epoch {done}/{training.epochs}  {figures}", file=self.file or sys.stderr, flush=True)
+            figures = training.history.last_line()
+            self._bar.update(self._task, completed=len(training.history.loss), figures=figures)
+        else:
+            self.print_line(training)
 
     def on_end(self, training: "Training") -> None:
         if self._bar:
             self._bar.stop()
             self._bar = None
 
+    def print_line(self, training: "Training") -> None:
+        """The figures of the epoch just done, if it is one of the about ten."""
+        done = len(training.history.loss)
+        if done == 1 or done == training.epochs or done % max(1, training.epochs // 10) == 0:
+            print(f"epoch {done}/{training.epochs}  {training.history.last_line()}", file=self.out, flush=True)
 
-def _rich_bar(out: Any) -> Any:
-    """rich's progress bar, or None where rich is not installed."""
-    try:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    except ImportError:
-        return None
-    columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[figures]}")
-    return Progress(*columns, TimeElapsedColumn(), console=Console(file=out))
+    def open_bar(self) -> Any:
+        """rich's progress bar, or None where it is not installed or could not be drawn."""
+        try:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        except ImportError:
+            return None
+        console = Console(file=self.out)
+        if not (self.out.isatty() or console.is_jupyter):
+            return None
+        columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[figures]}")
+        return Progress(*columns, TimeElapsedColumn(), console=console)

@@ -12,6 +12,9 @@ from .engines.contract import Trace
 from .initializers import INITIALIZERS, Initializer, default_initializer
 from .losses import DEFAULT_LOSS, LOSSES, Loss
 
+_TO_SKLEARN = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
+_FROM_SKLEARN = {theirs: ours for ours, theirs in _TO_SKLEARN.items()}
+
 
 class Network:
     """A multilayer perceptron: layer 0 holds the inputs, layers 1..L have weights W^l (n_in, n_out) and biases b^l
@@ -112,12 +115,42 @@ class Network:
     def forward(self, X: Any, *, engine: str = DEFAULT, n_threads: int | None = None) -> np.ndarray:
         """E1: the outputs (n_samples, n_outputs) for X (n_samples, n_inputs). NaN passes through.
 
-        Raises ValueError or TypeError for an X that is not a matrix of numbers with n_inputs columns.
+        A sparse X is made dense a slice at a time. Raises ValueError or TypeError for an X that is not a matrix of
+        numbers with n_inputs columns.
         """
+        if validation.is_sparse(X):
+            return self._forward_sparse(X, engine, n_threads)
         X = validation.matrix("X", X, self.sizes[0], minimum_rows=0)
         return _engine(engine).forward(
             self, validation.for_engine(X, self.dtype), n_threads=validation.n_threads(n_threads)
         )
+
+    def _forward_sparse(self, X: Any, engine: str, n_threads: int | None) -> np.ndarray:
+        X = validation.sparse_matrix("X", X, self.sizes[0], self.dtype)
+        rows = max(1, validation.CHUNK // self.sizes[0])
+        starts = range(0, X.shape[0], rows)
+        return np.concatenate(
+            [self.forward(X[start : start + rows].toarray(), engine=engine, n_threads=n_threads) for start in starts]
+        )
+
+    def part(self, layer: int, output: str | None = None) -> "Network":
+        """Layers 1 to `layer` of this network, on the same parameters: its outputs are a^layer.
+
+        With `output` that is the φ of its last layer: `network.part(L, "identity")` gives the last z, the logits of a
+        softmax. Raises ValueError unless 1 <= layer <= L.
+        """
+        last = len(self.sizes) - 1
+        if not 1 <= validation.integer("layer", layer, 1) <= last:
+            raise ValueError(f"layer: expected an integer from 1 to {last}, got {layer}")
+        name = output or (*self.activations, self.output)[layer - 1]
+        head = Network.__new__(Network)
+        codes = [*self.table[:layer, layout.PHI].tolist(), (HIDDEN | OUTPUTS)[name].code]
+        head.sizes, head.activations, head.output = self.sizes[: layer + 1], self.activations[: layer - 1], name
+        head.dtype, head.loss_function = self.dtype, LOSSES["squared_error"]
+        head.loss_parameters = head.loss_function.parameters(head.sizes[-1], self.dtype)
+        head.table = layout.make_table(head.sizes, codes)
+        head._set_params(self.params[: layout.count_params(head.table)])
+        return head
 
     def loss(
         self, X: Any, y: Any, *, sample_weight: Any = None, engine: str = DEFAULT, n_threads: int | None = None
@@ -186,7 +219,70 @@ class Network:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._set_params(np.require(self.params, requirements=["C", "W", "E"]))  # joblib hands workers read-only maps
+        for name in ("params", "table", "loss_parameters"):
+            setattr(self, name, validation.plain(getattr(self, name)))
+        self._set_params(self.params)
+
+    @classmethod
+    def from_sklearn(cls, estimator: Any) -> "Network":
+        """A network with the parameters, copied, of a fitted MLPClassifier or MLPRegressor: scikit-learn's or ours.
+
+        Raises TypeError for an estimator that is neither, or not fitted.
+        """
+        if isinstance(getattr(estimator, "network_", None), Network):
+            return estimator.network_.copy()
+        try:
+            weights, biases, output = estimator.coefs_, estimator.intercepts_, estimator.out_activation_
+            activation, loss = estimator.activation, estimator.loss
+        except AttributeError:
+            raise TypeError(f"estimator: expected a fitted MLPClassifier or MLPRegressor, got {estimator!r}") from None
+        network = cls(
+            [weights[0].shape[0], *(W.shape[1] for W in weights)],
+            activation=_FROM_SKLEARN.get(activation, activation),
+            output=_FROM_SKLEARN.get(output, output),
+            loss="half_squared_error" if loss == "squared_error" else None,
+            initializer=lambda rng, n_in, n_out: np.zeros((n_in, n_out)),
+            dtype=weights[0].dtype,
+        )
+        for views, arrays in ((network.weights, weights), (network.biases, biases)):
+            for view, array in zip(views, arrays, strict=True):
+                view[...] = array
+        return network
+
+    def to_sklearn(self, classes: Any = None) -> Any:
+        """scikit-learn's own MLPClassifier or MLPRegressor, fitted, with these parameters, copied.
+
+        A softmax or sigmoid makes a classifier of `classes` (0, 1, … by default; several sigmoids are several labels),
+        identity or exp a regressor. Raises ValueError for an activation that scikit-learn has not, or more than one,
+        and ImportError without scikit-learn.
+        """
+        try:
+            from sklearn.neural_network import MLPClassifier, MLPRegressor
+            from sklearn.preprocessing import LabelBinarizer
+        except ImportError:
+            raise ImportError("this needs scikit-learn: pip install 'mlp_jit[sklearn]'") from None
+        names = set(self.activations) or {"relu"}
+        if len(names) > 1 or not names <= set(_TO_SKLEARN) or self.output == "step":
+            raise ValueError(f"expected one of {', '.join(_TO_SKLEARN)} in all hidden layers, got {self!r}")
+        settings = {"hidden_layer_sizes": self.sizes[1:-1], "activation": _TO_SKLEARN[names.pop()]}
+        if self.output in ("identity", "exp"):
+            estimator = MLPRegressor(loss="poisson" if self.output == "exp" else "squared_error", **settings)
+        else:
+            estimator = MLPClassifier(**settings)
+            n_classes = max(2, self.sizes[-1])
+            classes = np.arange(n_classes) if classes is None else np.asarray(classes)
+            if len(classes) != n_classes:
+                raise ValueError(f"classes: expected {n_classes}, got {len(classes)}")
+            several = self.output == "sigmoid" and self.sizes[-1] > 1
+            estimator._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if several else classes)
+            estimator.classes_ = classes
+        estimator.coefs_ = [W.copy() for W in self.weights]
+        estimator.intercepts_ = [b.copy() for b in self.biases]
+        estimator.out_activation_ = _TO_SKLEARN.get(self.output, self.output)
+        estimator.n_features_in_, estimator.n_outputs_ = self.sizes[0], self.sizes[-1]
+        estimator.n_layers_ = len(self.sizes)
+        estimator.n_iter_ = estimator.t_ = 0
+        return estimator
 
     def summary(self, batch_size: int | str = "N") -> str:
         """The shape ledger: for each layer the shapes of W, b, z and a for a batch, and its parameters."""

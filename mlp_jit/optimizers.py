@@ -15,7 +15,7 @@ import numpy as np
 from numba import prange
 
 from ._jit import kernel, twins
-from .validation import number
+from .validation import number, plain
 
 SGD_CODE, ADAM_CODE, ADAMW_CODE, RMSPROP_CODE, ADAGRAD_CODE, NADAM_CODE, LION_CODE = range(7)
 BLOCK = 4096  # parameters that one thread updates in one go; fixed, so that every block is compiled code's same path
@@ -24,6 +24,7 @@ BLOCK = 4096  # parameters that one thread updates in one go; fixed, so that eve
 # 1/√(1 − β₂ᵗ), ε, whether Nesterov, and NAdam's second η.
 KEEP, ETA, BETA_1, REST_1, BETA_2, REST_2, ROOT, EPSILON, NESTEROV, ETA_G = range(10)
 COEFFICIENTS = 10
+SETTINGS = 6
 
 
 @kernel
@@ -108,7 +109,8 @@ def lion(theta, g, m, c):
 def coefficients(code, settings, weight_decay, rate, t, c):
     """E6: the numbers of step t that all parameters share, for the optimizer `code`. Writes c (COEFFICIENTS,).
 
-    settings (5,) float64; settings[4] is NAdam's running product Π μ₁..ₜ.
+    settings (SETTINGS,) float64, as the optimizer's `numbers` gives them; the last one is NAdam's running product
+    Π μ₁..ₜ.
     """
     c[KEEP], c[ETA] = 1 - rate * weight_decay, rate
     if code == SGD_CODE:
@@ -121,14 +123,15 @@ def coefficients(code, settings, weight_decay, rate, t, c):
         c[BETA_1], c[REST_1] = settings[0], 1 - settings[0]
         c[BETA_2], c[REST_2] = settings[1], 1 - settings[1]
     if code in (ADAM_CODE, ADAMW_CODE, NADAM_CODE):
-        c[ROOT], c[EPSILON] = 1 / np.sqrt(1 - settings[1] ** t), settings[2]
+        root = 1 / np.sqrt(1 - settings[1] ** t)
+        c[ROOT], c[EPSILON] = root, settings[2] * root if settings[3] > 0 else settings[2]
         c[ETA] = rate / (1 - settings[0] ** t)
     if code == NADAM_CODE:
-        now = settings[0] * (1 - 0.5 * 0.96 ** (t * settings[3]))
-        after = settings[0] * (1 - 0.5 * 0.96 ** ((t + 1) * settings[3]))
-        settings[4] *= now
-        c[ETA] = rate * after / (1 - settings[4] * after)
-        c[ETA_G] = rate * (1 - now) / (1 - settings[4])
+        now = settings[0] * (1 - 0.5 * 0.96 ** (t * settings[4]))
+        after = settings[0] * (1 - 0.5 * 0.96 ** ((t + 1) * settings[4]))
+        settings[5] *= now
+        c[ETA] = rate * after / (1 - settings[5] * after)
+        c[ETA_G] = rate * (1 - now) / (1 - settings[5])
 
 
 @kernel
@@ -169,7 +172,7 @@ def update(code, theta, g, moments, c):
 
 @dataclass
 class Optimizer:
-    """What all optimizers share: `moments` (rows, P), the step count `t`, and the five numbers kernels read.
+    """What all optimizers share: `moments` (rows, P), the step count `t`, and the numbers kernels read.
 
     An object keeps its moments from one `fit` to the next, for a network of the same size and dtype; a network of
     another size or dtype starts it afresh.
@@ -178,7 +181,7 @@ class Optimizer:
     code: ClassVar[int]
     rows: ClassVar[int]
     moments: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)), init=False, repr=False, compare=False)
-    settings: np.ndarray = field(default_factory=lambda: np.zeros(5), init=False, repr=False, compare=False)
+    settings: np.ndarray = field(default_factory=lambda: np.zeros(SETTINGS), init=False, repr=False, compare=False)
     t: int = field(default=0, init=False, repr=False, compare=False)
 
     @property
@@ -196,7 +199,8 @@ class Optimizer:
         if self.moments.shape != (rows, theta.size) or self.moments.dtype != theta.dtype:
             self.moments = np.zeros((rows, theta.size), theta.dtype)
             self.t = 0
-            self.settings = np.ones(5)  # the last one is nadam's running product
+            self.settings = np.ones(SETTINGS)  # the last one is nadam's running product
+        self.moments, self.settings = plain(self.moments), plain(self.settings)
         numbers = self.numbers()
         self.settings[: len(numbers)] = numbers
 
@@ -210,7 +214,7 @@ def _check(name: str, **values: float) -> None:
 
 @dataclass
 class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum and Nesterov's form of it. ValueError unless 0 <= momentum < 1."""
+    """Stochastic gradient descent, with momentum and Nesterov's form of it. ValueError unless 0 <= momentum <= 1."""
 
     momentum: float = 0.0
     nesterov: bool = False
@@ -218,7 +222,8 @@ class SGD(Optimizer):
     rows = 1
 
     def __post_init__(self) -> None:
-        _check("SGD", momentum=self.momentum)
+        if self.momentum != 1:  # a velocity that never fades, which scikit-learn allows
+            _check("SGD", momentum=self.momentum)
 
     def numbers(self) -> tuple[float, ...]:
         return self.momentum, float(self.nesterov)
@@ -226,11 +231,16 @@ class SGD(Optimizer):
 
 @dataclass
 class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015). ValueError unless 0 <= beta < 1 and epsilon >= 0."""
+    """Adam (Kingma & Ba 2015). ValueError unless 0 <= beta < 1 and epsilon >= 0.
+
+    With `epsilon_hat` ε is added to √v itself, before the bias correction, which is their ε̂ (the end of section 2) and
+    what scikit-learn and Keras do; without it to √v̂, as in their algorithm 1 and PyTorch.
+    """
 
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+    epsilon_hat: bool = field(default=False, kw_only=True)
     code = ADAM_CODE
     rows = 2
 
@@ -238,7 +248,7 @@ class Adam(Optimizer):
         _check(type(self).__name__, beta_1=self.beta_1, beta_2=self.beta_2, epsilon=self.epsilon)
 
     def numbers(self) -> tuple[float, ...]:
-        return self.beta_1, self.beta_2, self.epsilon
+        return self.beta_1, self.beta_2, self.epsilon, float(self.epsilon_hat)
 
 
 @dataclass
@@ -296,7 +306,7 @@ class NAdam(Adam):
         _check("NAdam", momentum_decay=self.momentum_decay)
 
     def numbers(self) -> tuple[float, ...]:
-        return self.beta_1, self.beta_2, self.epsilon, self.momentum_decay
+        return *super().numbers(), self.momentum_decay
 
 
 @dataclass

@@ -1,14 +1,15 @@
 """fit: mini-batches, shuffling, validation, early stopping, history.
 
 An epoch runs in compiled calls of about a tenth of a second, cut between steps: between two of them a Ctrl-C is heard
-and a memory-mapped X is read on. Where an epoch is cut changes no bit of the result.
+and a memory-mapped or sparse X is read on. Where an epoch is cut changes no bit of the result.
 """
 
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from . import validation
 from .callbacks import Callback, EarlyStopping
 from .engines import DEFAULT, ENGINES
-from .engines.contract import Engine, Regularization
+from .engines.contract import Engine, Regularization, mean_loss
 from .network import Network, generator
 from .optimizers import OPTIMIZERS, Optimizer
 from .schedules import SCHEDULES, Schedule
@@ -30,13 +31,14 @@ class History:
 
     `loss` is the mean over the epoch's batches, each before its step, with L2 and dropout as trained.
     `validation_loss` (without either) and `validation_accuracy` are empty without validation data; the accuracy is
-    also empty where the output is no class. `learning_rate` is the epoch's last. `stopped` says why fit ended early,
-    if it did.
+    also empty where the output is no class. `validation_score` is what an estimator judges its validation set by.
+    `learning_rate` is the epoch's last. `stopped` says why fit ended early, if it did.
     """
 
     loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     validation_accuracy: list[float] = field(default_factory=list)
+    validation_score: list[float] = field(default_factory=list)
     learning_rate: list[float] = field(default_factory=list)
     stopped: str | None = None
 
@@ -52,6 +54,8 @@ class History:
             figures.append(f"validation loss {self.validation_loss[-1]:.4f}")
         if self.validation_accuracy:
             figures.append(f"accuracy {self.validation_accuracy[-1]:.4f}")
+        if self.validation_score:
+            figures.append(f"score {self.validation_score[-1]:.4f}")
         return "  ".join(figures)
 
 
@@ -98,7 +102,7 @@ def fit(
     ----------
     network : Network
     X : array (n_samples, n_inputs)
-        A memory-mapped X is read a slice at a time, never copied whole.
+        A memory-mapped X is read a slice at a time, never copied whole; a sparse one is made dense a slice at a time.
     y : array (n_samples, n_outputs)
         Or (n_samples,) for one output, or class labels 0..n_outputs-1 for softmax.
     optimizer : str or Optimizer
@@ -151,46 +155,51 @@ def fit(
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {network!r}")
-    data = _Data(network, X, y, sample_weight)
-    validation_set = _validation_set(network, validation_data)
+    data = Data(network, X, y, sample_weight)
+    held_out = _held_out(network, validation_data)
     stepper: Optimizer = validation.instance("optimizer", optimizer, OPTIMIZERS, Optimizer)
     pacer: Schedule = validation.instance("schedule", schedule, SCHEDULES, Schedule)
     rng = generator(random_state)
-    dropout = _dropout(dropout, len(network.sizes) - 2)
+    dropout = validation.dropout(dropout, len(network.sizes) - 2)
     regularization = Regularization(
         l2=validation.number("l2", l2, 0),
         l2_per_sample=bool(l2_per_sample),
         dropout=dropout,
-        seed=_seed(rng) if np.any(dropout) else 0,
+        seed=seed(rng) if np.any(dropout) else 0,
         clip_value=np.inf if clip_value is None else validation.number("clip_value", clip_value, 0, open_minimum=True),
         clip_norm=np.inf if clip_norm is None else validation.number("clip_norm", clip_norm, 0, open_minimum=True),
     )
-    runner = _Epochs(
+    runner = Epochs(
         network,
         validation.lookup("engine", engine, ENGINES),
         data,
         stepper,
         pacer,
         validation.number("learning_rate", learning_rate, 0, open_minimum=True),
-        min(validation.integer("batch_size", batch_size, 1), len(data.X)),
+        min(validation.integer("batch_size", batch_size, 1), len(data)),
         regularization,
         validation.n_threads(n_threads),
     )
     training = Training(network, History(), validation.integer("epochs", epochs, 0))
-    return _run(
-        training, runner, validation_set, pacer, _callbacks(callbacks, early_stopping), rng if shuffle else None
+    run(
+        training,
+        runner,
+        None if held_out is None else partial(_validate, runner, held_out),
+        _callbacks(callbacks, early_stopping),
+        rng if shuffle else None,
     )
+    return training.history
 
 
-def _run(
+def run(
     training: Training,
-    runner: "_Epochs",
-    validation_set: tuple | None,
-    schedule: Schedule,
-    callbacks: list[Callback],
+    runner: "Epochs",
+    validate: Callable[[Training], None] | None,
+    callbacks: Sequence[Callback],
     rng: np.random.Generator | np.random.RandomState | None,
-) -> History:
-    history, n_samples = training.history, len(runner.data.X)
+) -> None:
+    """All epochs of a checked fit: `validate` adds its figures to the history of each, `rng` is None for no shuffle."""
+    history, n_samples = training.history, len(runner.data)
     started: list[Callback] = []
     order = np.arange(n_samples)
     try:
@@ -203,9 +212,9 @@ def _run(
             loss, rate = runner.run(epoch, order)
             history.loss.append(loss)
             history.learning_rate.append(rate)
-            if validation_set is not None:
-                _validate(training.network, runner, validation_set, history)
-            schedule.observe(history.watched[-1])
+            if validate is not None:
+                validate(training)
+            runner.schedule.observe(history.watched[-1])
             for callback in callbacks:
                 callback.on_epoch(training)
             if not np.isfinite(loss):
@@ -215,27 +224,46 @@ def _run(
             if history.stopped:
                 break
     except KeyboardInterrupt:
-        history.stopped = f"interrupted after {len(history.loss)} epochs"
-        warnings.warn(f"fit {history.stopped}; the network keeps the steps done so far", UserWarning, stacklevel=3)
+        history.stopped = interrupted(len(history.loss))
     finally:
-        _end(started, training)
-    return history
+        end_callbacks(started, training)
 
 
-def _end(callbacks: list[Callback], training: Training) -> None:
+def interrupted(epochs: int) -> str:
+    """Warn, in scikit-learn's words, that Ctrl-C ended a fit; returns what `History.stopped` says then."""
+    stopped = f"interrupted after {epochs} epochs"
+    warnings.warn(
+        f"Training interrupted by user. ({stopped}; what was learnt so far is kept)", UserWarning, stacklevel=4
+    )
+    return stopped
+
+
+def end_callbacks(callbacks: list[Callback], training: Training) -> None:
     """on_end of each in turn, whatever one of them raises."""
     if callbacks:
         try:
             callbacks[0].on_end(training)
         finally:
-            _end(callbacks[1:], training)
+            end_callbacks(callbacks[1:], training)
 
 
-def _validate(network: Network, runner: "_Epochs", validation_set: tuple, history: History) -> None:
-    loss, outputs = runner.engine.evaluate(network, *validation_set, n_threads=runner.n_threads)
+def _validate(runner: "Epochs", held_out: "Data", training: Training) -> None:
+    network, history = training.network, training.history
+    loss, outputs = evaluate(network, runner.engine, held_out, runner.n_threads)
     history.validation_loss.append(loss)
     if network.output in ("softmax", "sigmoid", "step"):
-        history.validation_accuracy.append(accuracy(outputs, validation_set[1], one_class=network.output == "softmax"))
+        history.validation_accuracy.append(accuracy(outputs, held_out.y, one_class=network.output == "softmax"))
+
+
+def evaluate(network: Network, engine: Engine, data: "Data", n_threads: int | None) -> tuple[float, np.ndarray]:
+    """L and the outputs (n_samples, n_outputs) over all of the data, part by part."""
+    sums, outputs = np.zeros(2), []
+    for X, y, sample_weight in data.parts():
+        loss, part = engine.evaluate(network, X, y, sample_weight, n_threads=n_threads)
+        N = sample_weight.sum(dtype=np.float64)
+        sums += N * loss, N
+        outputs.append(part)
+    return mean_loss(sums), outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray, *, one_class: bool) -> float:
@@ -248,35 +276,52 @@ def accuracy(outputs: np.ndarray, y: np.ndarray, *, one_class: bool) -> float:
     return float(np.mean(((outputs >= 0.5) == (y >= 0.5)).all(axis=1)))
 
 
-class _Data:
-    """The training set as an engine takes it, whole or, where that would copy a memory-mapped X, a slice at a time."""
+class Data:
+    """X, y and sample_weight as an engine takes them: whole, or a slice at a time where X is sparse, or mapped from a
+    file and not as an engine needs it.
+    """
 
     def __init__(self, network: Network, X: Any, y: Any, sample_weight: Any) -> None:
-        array = validation.finite("X", validation.matrix("X", X, network.sizes[0]), network.dtype)
-        self.y = network.check_targets(y, len(array))
-        self.sample_weight = validation.weights("sample_weight", sample_weight, len(array), network.dtype)
-        self.dtype = network.dtype
-        fits = array.dtype == network.dtype and array.flags.c_contiguous
-        self.whole = fits or not isinstance(X, np.memmap)
+        self.dtype, sparse = network.dtype, validation.is_sparse(X)
+        array = (
+            validation.sparse_matrix("X", X, network.sizes[0], network.dtype)
+            if sparse
+            else validation.finite("X", validation.matrix("X", X, network.sizes[0]), network.dtype)
+        )
+        n_samples = array.shape[0]
+        self.y = network.check_targets(y, n_samples)
+        self.sample_weight = validation.weights("sample_weight", sample_weight, n_samples, network.dtype)
+        fits = not sparse and array.dtype == network.dtype and array.flags.c_contiguous
+        self.whole = fits or not (sparse or isinstance(X, np.memmap))
         self.X = validation.for_engine(array, network.dtype) if self.whole else array
         self.rows_at_once = sys.maxsize if self.whole else max(1, validation.CHUNK // array.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.y)
 
     def slice(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """X, y and sample_weight with `places`, where in them the samples of `order` lie."""
         if self.whole:
             return self.X, self.y, self.sample_weight, order
-        X, y, weight = (validation.for_engine(part[order], self.dtype) for part in (self.X, self.y, self.sample_weight))
+        parts = validation.dense(self.X[order]), self.y[order], self.sample_weight[order]
+        X, y, weight = (validation.for_engine(part, self.dtype) for part in parts)
         return X, y, weight, np.arange(order.size)
 
+    def parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """X, y and sample_weight of all rows in turn."""
+        rows = np.arange(len(self))
+        for start in range(0, len(self), self.rows_at_once):
+            yield self.slice(rows[start : start + self.rows_at_once])[:3]
 
-class _Epochs:
+
+class Epochs:
     """Runs epochs on one engine, in calls of about `SECONDS_PER_CALL`."""
 
     def __init__(
         self,
         network: Network,
         engine: Engine,
-        data: _Data,
+        data: Data,
         optimizer: Optimizer,
         schedule: Schedule,
         learning_rate: float,
@@ -293,9 +338,13 @@ class _Epochs:
         """One epoch: its mean loss and its last learning rate."""
         n_steps = -(-order.size // self.batch_size)
         rates = self.learning_rate * self.schedule.factors(epoch + np.arange(n_steps) / n_steps)
+        return self.train(order, rates), float(rates[-1])
+
+    def train(self, order: np.ndarray, rates: np.ndarray) -> float:
+        """A step for each of `rates` on the samples of `order`; their mean loss."""
         step, loss, sums = 0, 0.0, np.zeros(2)
-        while step < n_steps:
-            steps = min(self.steps_per_call, n_steps - step, max(1, self.data.rows_at_once // self.batch_size))
+        while step < rates.size:
+            steps = min(self.steps_per_call, rates.size - step, max(1, self.data.rows_at_once // self.batch_size))
             part = order[step * self.batch_size : (step + steps) * self.batch_size]
             X, y, sample_weight, places = self.data.slice(part)
             started = time.perf_counter()
@@ -306,10 +355,10 @@ class _Epochs:
             per_step = (time.perf_counter() - started) / steps
             self.steps_per_call = max(1, int(SECONDS_PER_CALL / per_step))
             step += steps
-        return loss, float(rates[-1])
+        return loss
 
 
-def _validation_set(network: Network, validation_data: Any) -> tuple | None:
+def _held_out(network: Network, validation_data: Any) -> Data | None:
     if validation_data is None:
         return None
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):
@@ -317,24 +366,16 @@ def _validation_set(network: Network, validation_data: Any) -> tuple | None:
             f"validation_data: expected (X, y) or (X, y, sample_weight), got {type(validation_data).__name__}"
         )
     try:
-        return network.check(*validation_data)
+        return Data(network, *validation_data, *[None] * (3 - len(validation_data)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"validation_data: {error}") from None
 
 
-def _seed(rng: np.random.Generator | np.random.RandomState) -> int:
+def seed(rng: np.random.Generator | np.random.RandomState) -> int:
+    """A seed for dropout's masks."""
     if isinstance(rng, np.random.RandomState):
         return int(rng.randint(2**63 - 1, dtype=np.int64))
     return int(rng.integers(2**63))
-
-
-def _dropout(dropout: float | Sequence[float], n_hidden: int) -> tuple[float, ...]:
-    if not isinstance(dropout, Sequence | np.ndarray):
-        return (validation.number("dropout", dropout, 0, below=1),) * n_hidden
-    given = list(dropout)
-    if len(given) != n_hidden:
-        raise ValueError(f"dropout: expected one number or one for each of {n_hidden} hidden layers, got {len(given)}")
-    return tuple(validation.number("dropout", p, 0, below=1) for p in given)
 
 
 def _callbacks(callbacks: Iterable[Callback], early_stopping: int | EarlyStopping | None) -> list[Callback]:

@@ -4,7 +4,7 @@ Every message says which argument, what was expected and what came. The input it
 passed on is a read-only view or a copy.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any
@@ -58,6 +58,16 @@ def n_threads(value: Any) -> int | None:
     return None if value is None else integer("n_threads", value, 1)
 
 
+def dropout(value: Any, n_hidden: int) -> tuple[float, ...]:
+    """The probability for each hidden layer, in [0, 1); from one number, or one for each of them."""
+    if not isinstance(value, Sequence | np.ndarray):
+        return (number("dropout", value, 0, below=1),) * n_hidden
+    given = list(value)
+    if len(given) != n_hidden:
+        raise ValueError(f"dropout: expected one number or one for each of {n_hidden} hidden layers, got {len(given)}")
+    return tuple(number("dropout", p, 0, below=1) for p in given)
+
+
 def sizes(value: Any) -> tuple[int, ...]:
     """Layer sizes, inputs first: two or more integers >= 1 whose parameters fit in memory's address range."""
     try:
@@ -90,11 +100,32 @@ def is_finite(array: np.ndarray) -> bool:
     return all(np.isfinite(array[start : start + rows]).all() for start in range(0, len(array), rows))
 
 
+def is_sparse(value: Any) -> bool:
+    """Whether `value` is one of SciPy's sparse matrices or arrays."""
+    return hasattr(value, "toarray") and hasattr(value, "nnz")
+
+
+def dense(array: Any) -> np.ndarray:
+    """`array` itself, or what a sparse one holds, zeros included."""
+    return array.toarray() if is_sparse(array) else array
+
+
+def sparse_matrix(name: str, value: Any, columns: int, kind: np.dtype) -> Any:
+    """A sparse matrix as CSR, with `columns` columns and finite in dtype `kind`; TypeError or ValueError otherwise."""
+    if value.ndim != 2 or value.shape[1] != columns:
+        raise ValueError(f"{name}: expected shape (n_samples, {columns}), got {value.shape}")
+    if value.shape[0] < 1:
+        raise ValueError(f"{name}: expected at least 1 row, got 0")
+    matrix = value.tocsr()
+    finite(name, as_array(name, matrix.data), kind)
+    return matrix
+
+
 def as_array(name: str, value: Any) -> np.ndarray:
     """`value` as an array of real numbers, in whatever dtype and layout it came. TypeError for anything else."""
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
-    if hasattr(value, "toarray") and hasattr(value, "nnz"):
+    if is_sparse(value):
         raise TypeError(f"{name}: expected a dense array, got the sparse {type(value).__name__}; use {name}.toarray()")
     try:
         array = np.asarray(value)
@@ -110,6 +141,13 @@ def as_array(name: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{name}: expected real numbers, got dtype {array.dtype}")
     return array
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """`array` itself if it is a writable ndarray, else a copy: joblib maps arrays from a file, for reading only, and
+    compiled code would be compiled anew for that.
+    """
+    return array if type(array) is np.ndarray and array.flags.writeable else np.array(array)
 
 
 def for_engine(array: np.ndarray, kind: np.dtype) -> np.ndarray:

@@ -1,7 +1,11 @@
+import importlib
+import sys
+
 import pytest
 from hypothesis import settings
 from problems import RUNNABLE
 
+import mlp_jit
 from mlp_jit.engines import loops, workspace
 
 # The same examples in every run; compiling takes longer than any deadline.
@@ -27,3 +31,34 @@ def short_chunks(monkeypatch):
 
     yield shorten
     workspace.shape_of.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def estimators_alone():
+    """The package of estimators once more, imported as where scikit-learn is not installed."""
+    whole = importlib.import_module("mlp_jit.estimators")
+    hidden = {name: module for name, module in sys.modules.items() if name.startswith(("sklearn", whole.__name__))}
+    for name in hidden:
+        del sys.modules[name]
+    sys.modules["sklearn"] = None
+    try:
+        return importlib.import_module(whole.__name__)
+    finally:
+        for name in [name for name in sys.modules if name.startswith(("sklearn", whole.__name__))]:
+            del sys.modules[name]
+        sys.modules.update(hidden)
+        mlp_jit.estimators = whole
+
+
+@pytest.fixture(params=["with scikit-learn", "without"])
+def estimators(request):
+    """The module with MLPClassifier and MLPRegressor, as it is with scikit-learn and without."""
+    if request.param == "without":
+        return request.getfixturevalue("estimators_alone")
+    return importlib.import_module("mlp_jit.estimators")
+
+
+@pytest.fixture(params=["MLPClassifier", "MLPRegressor"])
+def Estimator(request, estimators):
+    """Each of the two, with scikit-learn and without."""
+    return getattr(estimators, request.param)

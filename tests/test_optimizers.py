@@ -27,8 +27,13 @@ def adam_moments(g, memory, o):
 
 def adam(theta, g, t, eta, memory, o):
     m, v = adam_moments(g, memory, o)
-    m_hat, v_hat = m / (1 - o.beta_1**t), v / (1 - o.beta_2**t)
-    return theta - eta * m_hat / (np.sqrt(v_hat) + o.epsilon)
+    return theta - eta * (m / (1 - o.beta_1**t)) / corrected_root(v, t, o)
+
+
+def corrected_root(v, t, o):
+    if o.epsilon_hat:  # the end of section 2 of the paper, divided by what it moves into the learning rate
+        return (np.sqrt(v) + o.epsilon) / np.sqrt(1 - o.beta_2**t)
+    return np.sqrt(v / (1 - o.beta_2**t)) + o.epsilon
 
 
 def adamw(theta, g, t, eta, memory, o):
@@ -52,7 +57,7 @@ def nadam(theta, g, t, eta, memory, o):
     m, v = adam_moments(g, memory, o)
     product = np.prod([mu(s) for s in range(1, t + 1)])
     m_bar = mu(t + 1) * m / (1 - product * mu(t + 1)) + (1 - mu(t)) * g / (1 - product)
-    return theta - eta * m_bar / (np.sqrt(v / (1 - o.beta_2**t)) + o.epsilon)
+    return theta - eta * m_bar / corrected_root(v, t, o)
 
 
 def lion(theta, g, t, eta, memory, o):
@@ -67,10 +72,12 @@ CASES = [
     SGD(0.9),
     SGD(0.8, nesterov=True),
     Adam(0.7, 0.9, 1e-3),
+    Adam(0.7, 0.9, 1e-3, epsilon_hat=True),
     AdamW(0.7, 0.9, 1e-3, weight_decay=0.3),
     RMSprop(0.5, 1e-2),
     Adagrad(0.1),
     NAdam(0.7, 0.9, 1e-3, momentum_decay=0.1),
+    NAdam(0.7, 0.9, 1e-3, momentum_decay=0.1, epsilon_hat=True),
     Lion(0.7, 0.8, weight_decay=0.3),
 ]
 by_case = pytest.mark.parametrize("optimizer", CASES, ids=str)
@@ -242,7 +249,7 @@ BAD = [
     ),
     *((kind, "epsilon", -1e-8) for kind in (Adam, AdamW, NAdam, RMSprop, Adagrad)),
     *((kind, "weight_decay", -0.1) for kind in (AdamW, Lion)),
-    (SGD, "momentum", 1),
+    (SGD, "momentum", 1.1),
     (SGD, "momentum", -0.5),
     (RMSprop, "rho", 1),
     (NAdam, "momentum_decay", -1),

@@ -8,8 +8,9 @@ import warnings
 import numpy as np
 import pytest
 from processes import finish, start
+from scipy import sparse
 
-from mlp_jit import SGD, Adam, Callback, EarlyStopping, Network, fit, training
+from mlp_jit import SGD, Adam, Callback, EarlyStopping, Network, fit, training, validation
 from mlp_jit.engines import ENGINES
 from mlp_jit.schedules import SCHEDULES, Constant
 
@@ -177,6 +178,25 @@ def test_a_memory_map_is_never_copied_whole(dtype, engine, tmp_path):
     assert peak < mapped.nbytes / 2
 
 
+@pytest.mark.parametrize("form", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_sparse_X_is_made_dense_a_slice_at_a_time(engine, form, dtype, monkeypatch):
+    thin = np.where(np.abs(X) > 0.7, X, 0).astype(dtype)
+    in_memory = trained(engine=engine, X=thin, **EVERYTHING)
+    expected = make(dtype=dtype).forward(thin, engine=engine)
+    monkeypatch.setattr(validation, "CHUNK", 30)  # numbers
+    seen, dense = [], validation.dense
+
+    def spy(array):
+        seen.append(array.shape[0])
+        return dense(array)
+
+    monkeypatch.setattr(validation, "dense", spy)
+    assert same_run(trained(engine=engine, X=form(thin), **EVERYTHING), in_memory)
+    assert max(seen) < len(X)
+    np.testing.assert_allclose(make(dtype=dtype).forward(form(thin), engine=engine), expected, rtol=1e-5)
+
+
 # --------------------------------------------------------------------------------------- sample weights
 
 
@@ -282,9 +302,9 @@ def test_clipping_bounds_the_step(engine):
 
 
 def test_the_history_has_a_figure_for_each_epoch():
-    assert [len(figures) for figures in vars(trained()[1]).values() if figures is not None] == [3, 0, 0, 3]
+    assert [len(figures) for figures in vars(trained()[1]).values() if figures is not None] == [3, 0, 0, 0, 3]
     _, history = trained(net=make(output="sigmoid"), y=Y > 0, validation_data=(X, Y > 0))
-    assert [len(figures) for figures in vars(history).values() if figures is not None] == [3, 3, 3, 3]
+    assert [len(figures) for figures in vars(history).values() if figures is not None] == [3, 3, 3, 0, 3]
     assert history.stopped is None
 
 
@@ -403,7 +423,7 @@ def test_a_loss_that_is_not_finite_stops_the_fit(engine):
 def test_an_interrupt_between_epochs_keeps_what_was_learnt(early_stopping):
     snapshots = Snapshots()
     callbacks = [snapshots, Recorder("", [], error_at=3, error=KeyboardInterrupt)]
-    with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+    with pytest.warns(UserWarning, match="Training interrupted by user.*after 3 epochs"):
         params, history = trained(callbacks=callbacks, early_stopping=early_stopping, epochs=10, learning_rate=0.1)
     assert len(history.loss) == 3
     assert history.stopped.startswith("interrupted")
@@ -423,7 +443,7 @@ def test_an_interrupt_between_steps_keeps_the_steps_done(engine, monkeypatch):
         return train_epoch(*arguments, **settings)
 
     monkeypatch.setattr(ENGINES[engine], "train_epoch", interrupted)
-    with pytest.warns(UserWarning, match="interrupted after 1 epoch"):
+    with pytest.warns(UserWarning, match="Training interrupted by user.*after 1 epoch"):
         params, _ = trained(engine=engine)
     np.testing.assert_array_equal(params, expected)
 

@@ -85,7 +85,7 @@ def test_a_network_that_cannot_be(argument, value, error, came):
         ("quantile", "1", lambda: quantile(1)),
         ("huber", "0", lambda: huber(0)),
         ("huber", "nan", lambda: huber(NAN)),
-        ("momentum", "1", lambda: SGD(momentum=1)),
+        ("momentum", "1.1", lambda: SGD(momentum=1.1)),
         ("beta_1", "-0.1", lambda: Adam(beta_1=-0.1)),
         ("epsilon", "nan", lambda: Adam(epsilon=NAN)),
         ("power", "-1", lambda: InverseScaling(power=-1)),
@@ -119,7 +119,6 @@ BAD_X = [
     (np.array([[1, 2, "x"]], object), TypeError, "object"),
     (np.array([[1, 2, 3j]], object), TypeError, "object"),
     (pd.DataFrame({"a": [1.0], "b": [2], "c": ["x"]}), TypeError, "object"),
-    (sparse.csr_matrix(X), TypeError, r"sparse csr_matrix.*toarray\(\)"),
     (None, ValueError, r"\(\)"),
     ({"a": 1}, TypeError, "object"),
 ]
@@ -194,6 +193,29 @@ def test_an_X_that_forward_refuses(value, error, came):
     with pytest.raises(error) as caught:
         network().forward(value)
     assert_explains(caught, "X", came)
+
+
+@pytest.mark.parametrize("call", ["loss", "gradient", "trace"])
+def test_a_sparse_X_is_for_fit_and_forward(call):
+    with pytest.raises(TypeError, match=r"X: expected a dense array, got the sparse csr_matrix; use X\.toarray\(\)"):
+        CALLS[call](network(), sparse.csr_matrix(X), LABELS, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "came"),
+    [
+        (sparse.csr_matrix(X[:, :2]), r"\(6, 2\)"),
+        (sparse.csr_matrix((0, 3)), "0"),
+        (sparse.csr_matrix(spoilt(X, NAN)), "NaN"),
+        (sparse.csc_array(spoilt(X, 1e39)), r"3\.4e\+38"),
+        (sparse.coo_array(X[0]), r"\(3,\)"),
+    ],
+)
+def test_a_sparse_X_that_cannot_be_used(value, came):
+    for call in (lambda net: fit(net, value, LABELS), lambda net: net.forward(value)):
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call(network())
+        assert_explains(caught, "X", came)
 
 
 @pytest.mark.parametrize(

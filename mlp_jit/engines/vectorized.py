@@ -153,14 +153,20 @@ def _moments(g, moments, beta_1, beta_2, work):
 
 
 def _adam(theta, g, moments, settings, rate, t, work):
-    beta_1, beta_2, epsilon = settings[:3].tolist()
+    beta_1, beta_2, epsilon, hat = settings[:4].tolist()
     m, v = _moments(g, moments, beta_1, beta_2, work)
-    np.sqrt(v, out=work)
-    work *= 1 / np.sqrt(1 - beta_2**t).item()
-    work += epsilon
+    _corrected_root(v, beta_2, epsilon, hat, t, work)
     np.divide(m, work, out=work)
     work *= rate / (1 - beta_1**t)
     theta -= work
+
+
+def _corrected_root(v, beta_2, epsilon, hat, t, work):
+    """work = √v̂ + ε, or with ε̂ (√v + ε)/√(1 − β₂ᵗ), which is √v̂ again but for where ε is added."""
+    root = 1 / np.sqrt(1 - beta_2**t).item()
+    np.sqrt(v, out=work)
+    work *= root
+    work += epsilon * root if hat else epsilon
 
 
 def _rmsprop(theta, g, moments, settings, rate, t, work):
@@ -189,18 +195,16 @@ def _scaled_step(theta, g, v, epsilon, rate, work):
 
 
 def _nadam(theta, g, moments, settings, rate, t, work):
-    beta_1, beta_2, epsilon, psi, _ = settings.tolist()
+    beta_1, beta_2, epsilon, hat, psi, product = settings.tolist()
     now = beta_1 * (1 - 0.5 * 0.96 ** (t * psi))
     after = beta_1 * (1 - 0.5 * 0.96 ** ((t + 1) * psi))
-    settings[4] *= now
-    product = settings[4].item()
+    product *= now
+    settings[5] = product
     m, v = _moments(g, moments, beta_1, beta_2, work)
     np.multiply(m, rate * after / (1 - product * after), out=work)
     g *= rate * (1 - now) / (1 - product)
     g += work
-    np.sqrt(v, out=work)
-    work *= 1 / np.sqrt(1 - beta_2**t).item()
-    work += epsilon
+    _corrected_root(v, beta_2, epsilon, hat, t, work)
     g /= work
     theta -= g
 

@@ -1,0 +1,127 @@
+"""L-BFGS: SciPy's, on the flat vector of all parameters, with the engine's consistent pair of loss and gradient."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..engines import ENGINES
+from ..network import Network
+from ..training import Data, History, Training, end_callbacks, interrupted
+from .figure import Figure, half_squares
+from .held_out import HeldOut
+from .report import Report
+from .scikit_learn import ConvergenceWarning
+
+
+class Objective:
+    """L with L2, and its gradient, over all samples: a function of the parameters (n_params,), in float64.
+
+    A line search compares losses that differ by less than float32 resolves, so a float32 network has a twin here.
+    """
+
+    def __init__(self, estimator: Any, network: Network, X: Any, y: np.ndarray, sample_weight: Any) -> None:
+        self.network = estimator._network_of(*(
+            [array.astype(np.float64) for array in arrays] for arrays in (network.weights, network.biases)
+        ))  # fmt: skip
+        self.engine, self.n_threads = ENGINES[estimator.engine], estimator.n_threads
+        self.data = Data(self.network, X, y, sample_weight)
+        self.figure = Figure(self.network)
+        self.N = self.data.sample_weight.sum(dtype=np.float64)
+        self.l2 = estimator.alpha / self.N
+        where = self.network.copy()
+        for views, value in ((where.weights, 1), (where.biases, 0)):
+            for view in views:
+                view[...] = value
+        self.decays = where.params  # 1 for a weight, 0 for a bias
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        self.network.params[:] = theta
+        L, g = self.penalty(), self.l2 * self.decays * theta
+        for X, y, sample_weight in self.data.parts():
+            share = sample_weight.sum(dtype=np.float64) / self.N
+            part, gradient = self.engine.gradient(self.network, X, y, sample_weight, n_threads=self.n_threads)
+            L += share * part
+            g += share * gradient
+        return L, g
+
+    def penalty(self) -> float:
+        """What L2 adds to L at the parameters last looked at."""
+        return self.l2 * half_squares(self.network)
+
+    def reported(self, L: float, theta: np.ndarray) -> float:
+        """The figure that scikit-learn reports for L at theta."""
+        self.network.params[:] = theta
+        return self.figure.of(L, self.penalty(), self.data.y, self.data.sample_weight)
+
+
+def minimize(
+    estimator: Any, network: Network, X: Any, y: np.ndarray, sample_weight: Any, held_out: HeldOut | None
+) -> None:
+    """Minimise L over the parameters of `network`, and write what came of it into the estimator's attributes.
+
+    Ctrl-C keeps the last finished iteration. Warns ConvergenceWarning as scikit-learn does. Raises ImportError without
+    SciPy, ValueError with what only a stochastic solver can do.
+    """
+    try:
+        from scipy import optimize
+    except ImportError:
+        raise ImportError("solver='lbfgs' is SciPy's: pip install 'mlp_jit[lbfgs]'") from None
+    _refuse(estimator, held_out)
+    objective = Objective(estimator, network, X, y, sample_weight)
+    training = Training(network, History(), estimator.max_iter)
+    callbacks = [*([Report(bar=True)] if estimator.verbose else []), *(estimator.callbacks or ())]
+
+    def after_iteration(intermediate_result: Any) -> None:
+        network.params[:] = intermediate_result.x
+        training.history.loss.append(objective.reported(intermediate_result.fun, intermediate_result.x))
+        for callback in callbacks:
+            callback.on_epoch(training)
+        if training.history.stopped:
+            raise StopIteration
+
+    started: list = []
+    try:
+        for callback in callbacks:
+            started.append(callback)
+            callback.on_start(training)
+        result = optimize.minimize(
+            objective,
+            network.params.astype(np.float64),
+            method="L-BFGS-B",
+            jac=True,
+            callback=after_iteration,
+            options={"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol},
+        )
+        network.params[:] = result.x
+        estimator.n_iter_ = min(result.nit, estimator.max_iter)
+        estimator.loss_ = objective.reported(result.fun, result.x)
+        if result.status != 0 and not training.history.stopped:
+            _warn(result, estimator)
+    except KeyboardInterrupt:
+        training.history.stopped = interrupted(len(training.history.loss))
+        estimator.n_iter_ = len(training.history.loss)
+        estimator.loss_ = training.history.loss[-1] if training.history.loss else np.nan
+    finally:
+        end_callbacks(started, training)
+
+
+def _refuse(estimator: Any, held_out: HeldOut | None) -> None:
+    given = {name: getattr(estimator, name) for name in ("dropout", "clip_norm", "clip_value")}
+    for name, value in {**given, "X_val": held_out is not None}.items():
+        if np.any(value):
+            raise ValueError(
+                f"{name}: expected a stochastic solver, got solver='lbfgs', which has neither steps nor epochs"
+            )
+
+
+def _warn(result: Any, estimator: Any) -> None:
+    n_iter, max_iter = estimator.n_iter_, estimator.max_iter
+    message = f"lbfgs failed to converge after {n_iter} iteration(s) (status={result.status}):\n{result.message}\n"
+    if n_iter == max_iter:
+        message += f"\nIncrease the number of iterations to improve the convergence (max_iter={max_iter})."
+    message += (
+        "\nYou might also want to scale the data as shown in:\n"
+        "    https://scikit-learn.org/stable/modules/preprocessing.html"
+    )
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)

@@ -1,0 +1,156 @@
+"""The stochastic solvers: epochs of E6 on mini-batches, as scikit-learn runs them."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import numpy as np
+
+from .. import validation
+from ..engines import ENGINES
+from ..engines.contract import Regularization
+from ..network import Network
+from ..optimizers import OPTIMIZERS, SGD, Adam, Optimizer
+from ..schedules import SCHEDULES, Constant, Schedule
+from ..training import Data, History, Training, run, seed
+from . import stopping
+from .figure import ReportedEpochs
+from .held_out import HeldOut, Validation, split
+from .report import Report
+
+SLOWEST = 1e-6  # "adaptive" stops below this learning rate
+
+
+class Descent:
+    """What partial_fit goes on with: the optimizer with its moments, the epochs done, and the learning rate.
+
+    scikit-learn's "invscaling" and "adaptive" change `learning_rate` between epochs, and with sgd alone, as there; any
+    other schedule multiplies it, with every optimizer.
+    """
+
+    def __init__(self, estimator: Any) -> None:
+        self.optimizer = _optimizer(estimator)
+        self.schedule = _schedule(estimator)
+        self.learning_rate_init = self.learning_rate = float(estimator.learning_rate_init)
+        self.power_t = estimator.power_t
+        follows = isinstance(self.optimizer, SGD) and estimator.learning_rate in ("invscaling", "adaptive")
+        self.rule = estimator.learning_rate if follows else None
+        self.epochs = 0
+
+    def end_epoch(self, t: int) -> None:
+        """After an epoch, t samples having been seen in all."""
+        if self.rule == "invscaling":
+            self.learning_rate = self.learning_rate_init / (t + 1) ** self.power_t
+
+    def slow_down(self) -> str:
+        """Where the loss has stagnated: what is done about it, in scikit-learn's words."""
+        if self.rule != "adaptive":
+            return "Stopping."
+        if self.learning_rate <= SLOWEST:
+            return "Learning rate too small. Stopping."
+        self.learning_rate /= 5
+        return f"Setting learning rate to {self.learning_rate:f}"
+
+
+def _optimizer(estimator: Any) -> Optimizer:
+    if isinstance(estimator.solver, Optimizer):
+        return dataclasses.replace(estimator.solver)  # the parameter itself stays as it is
+    kind = OPTIMIZERS[estimator.solver]
+    if kind is SGD:
+        return SGD(estimator.momentum, estimator.nesterovs_momentum)
+    if issubclass(kind, Adam):
+        return kind(estimator.beta_1, estimator.beta_2, estimator.epsilon, epsilon_hat=True)
+    return kind()
+
+
+def _schedule(estimator: Any) -> Schedule:
+    given = estimator.learning_rate
+    if isinstance(given, Schedule):
+        return dataclasses.replace(given)
+    return SCHEDULES.get(given, Constant)()
+
+
+class DescentEpochs(ReportedEpochs):
+    """Epochs that count on from one partial_fit to the next, at the present learning rate."""
+
+    descent: Descent
+
+    def run(self, epoch: int, order: np.ndarray) -> tuple[float, float]:
+        self.learning_rate = self.descent.learning_rate
+        figures = super().run(self.descent.epochs, order)
+        self.descent.epochs += 1
+        return figures
+
+
+def descend(
+    estimator: Any,
+    network: Network,
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    held_out: HeldOut | None,
+    *,
+    first: bool,
+    incremental: bool,
+) -> None:
+    """Train `network` and write what was learnt into the estimator's attributes; one epoch if `incremental`."""
+    if incremental and estimator.early_stopping:
+        raise ValueError("partial_fit does not support early_stopping=True")
+    rng = estimator._random_state
+    if not incremental or not hasattr(estimator, "_optimizer"):
+        estimator._optimizer = Descent(estimator)
+    if held_out is None and estimator.early_stopping:
+        train, aside = split(estimator, y, rng)
+        held_out = HeldOut(X[aside], y[aside], None if sample_weight is None else sample_weight[aside])
+        X, y, sample_weight = X[train], y[train], None if sample_weight is None else sample_weight[train]
+
+    epochs = _epochs(estimator, network, Data(network, X, y, sample_weight), rng)
+    training = Training(network, History(), 1 if incremental else estimator.max_iter)
+    stopping.begin(estimator, network, first=first, validates=held_out is not None)
+    validate = None
+    if held_out is not None:
+        validate = Validation(estimator, training, held_out, epochs.figure, epochs.engine)
+    report = [Report(bar=not incremental)] if estimator.verbose else []
+    callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *(estimator.callbacks or ())]
+    run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)
+
+    if training.history.stopped is None and not incremental:
+        stopping.warn_unless_converged(estimator.max_iter)
+    if estimator.early_stopping:
+        network.params[:] = estimator._best_params
+
+
+def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomState) -> DescentEpochs:
+    dropout = validation.dropout(estimator.dropout, len(network.sizes) - 2)
+    epochs = DescentEpochs(
+        network,
+        ENGINES[estimator.engine],
+        data,
+        estimator._optimizer.optimizer,
+        estimator._optimizer.schedule,
+        estimator._optimizer.learning_rate,
+        _batch_size(estimator, len(data)),
+        Regularization(
+            l2=float(estimator.alpha),
+            l2_per_sample=True,
+            dropout=dropout,
+            seed=seed(rng) if any(dropout) else 0,
+            clip_value=np.inf if estimator.clip_value is None else float(estimator.clip_value),
+            clip_norm=np.inf if estimator.clip_norm is None else float(estimator.clip_norm),
+        ),
+        estimator.n_threads,
+    )
+    epochs.descent = estimator._optimizer
+    return epochs
+
+
+def _batch_size(estimator: Any, n_samples: int) -> int:
+    if isinstance(estimator.batch_size, str):
+        return min(200, n_samples)
+    if estimator.batch_size > n_samples:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+            UserWarning,
+            stacklevel=6,
+        )
+    return min(int(estimator.batch_size), n_samples)

@@ -24,7 +24,7 @@ LAYERS = [
     {"engines", "engines.*"},
     {"network"},
     {"training"},
-    {"estimators", "estimators.*", "study.*"},
+    {"estimators", "estimators.*", "study.*", "plots.*"},
     {"__init__", "demo", "info"},
     {"__main__"},
 ]

@@ -2,12 +2,15 @@
 
 - `explain`: one step of training, written out unit by unit with the numbers put in.
 - `check_gradients`: backprop beside differences of the loss.
+- `diagnose`: why does it not learn? The debugging checklist as one call.
 
 What they return prints as text, shows as HTML in a notebook, and has `show()` for colour in a terminal and
 `to_latex()`.
 """
 
+from .diagnosis import Diagnosis, diagnose
 from .explanation import Explanation, explain
+from .finding import Finding
 from .gradient_check import GradientCheck, check_gradients
 
-__all__ = ["explain", "Explanation", "check_gradients", "GradientCheck"]
+__all__ = ["explain", "Explanation", "check_gradients", "GradientCheck", "diagnose", "Diagnosis", "Finding"]

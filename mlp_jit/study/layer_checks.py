@@ -1,0 +1,79 @@
+"""The part of a diagnosis that looks at one forward and backward pass through the network as it is."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..activations import HIDDEN
+from ..engines.contract import Trace
+from ..network import Network
+from .finding import FAULT, NOTE, OK, Finding
+
+# With the usual initial weights ‖δ‖ stays within a factor of ten from layer to layer; a sigmoid takes at least a factor
+# of 4. A thousandth is five sigmoid layers at their best: the first layer then moves a thousand times less than the
+# last one.
+VANISHING = 1e-3
+IDLE_SLOPE = 0.01  # of the activation's largest: z beyond ±6 of a sigmoid, below 0 of ReLU
+IDLE_SAMPLES = 0.99  # a unit is idle when its slope is that small for so many of the samples
+IDLE_UNITS = 0.9  # a layer with fewer working units is a fault; half of them off is common with inputs of one sign
+LARGEST_SLOPE = {"sigmoid": 0.25, "hard_sigmoid": 1 / 6}  # others: about 1
+
+
+def layers(network: Network, trace: Trace, has_learnt: bool) -> Iterator[Finding]:
+    """Gradient norms by layer, and units that do not answer. `has_learnt`: what is small then is so by right."""
+    idle = [_idle_share(phi, z, a) for phi, z, a in zip(network.activations, trace.z, trace.a[1:], strict=False)]
+    yield _gradient_norms(trace, has_learnt, idle)
+    yield from _units(network, idle, has_learnt)
+
+
+def delta_norms(trace: Trace) -> np.ndarray:
+    """‖δ‖ of each layer 1..L: the root mean square over the samples of the length of δ."""
+    return np.array([np.sqrt(np.mean(np.sum(np.square(delta, dtype=np.float64), axis=1))) for delta in trace.delta])
+
+
+def _gradient_norms(trace: Trace, has_learnt: bool, idle: list[float]) -> Finding:
+    norms = delta_norms(trace)
+    if len(norms) == 1 or norms[-1] == 0:
+        return Finding("gradient norms", OK, float(norms[-1]), f"‖δ‖ at the output is {norms[-1]:.2g}.")
+    ratio = float(norms[0] / norms[-1])
+    text = f"‖δ‖ of the first layer is {ratio:.2g} times that of the output."
+    if has_learnt or max(idle, default=0) == 1:  # a layer without a single working unit has a finding of its own
+        return Finding("gradient norms", OK, ratio, text)
+    if ratio < VANISHING:
+        remedy = (
+            "The gradient vanishes: use ReLU or its relatives with He's weights, fewer layers, or skip connections."
+        )
+        return Finding("gradient norms", FAULT, ratio, text, remedy)
+    if not ratio <= 1 / VANISHING:
+        remedy = "The gradient explodes: use smaller initial weights (He, Glorot), and clip_norm."
+        return Finding("gradient norms", FAULT, ratio, text, remedy)
+    return Finding("gradient norms", OK, ratio, text)
+
+
+def _idle_share(phi: str, z: np.ndarray, a: np.ndarray) -> float:
+    """The share of a layer's units whose φ' is next to nothing for next to all samples."""
+    slope = np.abs(np.vectorize(HIDDEN[phi].slope, otypes=[float])(z, a))  # type: ignore[arg-type]
+    idle = slope < IDLE_SLOPE * LARGEST_SLOPE.get(phi, 1)
+    return float(np.mean(idle.mean(axis=0) >= IDLE_SAMPLES))
+
+
+def _units(network: Network, idle: list[float], has_learnt: bool) -> Iterator[Finding]:
+    if not idle:
+        return
+    worst = int(np.argmax(idle))
+    phi = network.activations[worst]
+    kind = "saturated" if phi in ("sigmoid", "tanh") else "dead"
+    text = f"{100 * idle[worst]:.0f} % of the units of layer {worst + 1} are {kind}: φ' is about 0 for all samples."
+    if idle[worst] >= IDLE_UNITS and not has_learnt:
+        remedy = {
+            "saturated": "Standardise the inputs and use smaller initial weights (Glorot).",
+            "dead": "Start from new weights with biases of 0, standardise the inputs, lower the learning rate, or use "
+            "leaky_relu.",
+        }[kind]
+        if phi == "step":
+            remedy = "Nothing is learnt through a step: use sigmoid or ReLU."
+        yield Finding("idle units", FAULT, idle[worst], text, remedy)
+    elif idle[worst] > 0:
+        yield Finding("idle units", NOTE if idle[worst] >= 0.5 else OK, idle[worst], text)
+    else:
+        yield Finding("idle units", OK, 0, "All hidden units answer to some of the samples.")

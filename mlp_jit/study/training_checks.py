@@ -1,0 +1,156 @@
+"""The part of a diagnosis that trains copies: one batch, the learning rate, the labels, the capacity."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..network import Network
+from ..optimizers import Optimizer
+from .finding import FAULT, OK, SKIPPED, Finding
+from .trials import Trial, Yardstick, train
+
+LEARNT_BY_HEART = 0.1  # of guessing's loss
+BATCH = 8
+GAP = 0.25  # of guessing's loss: how much better another rate or another network must do before it is worth a word
+SLOW = 0.75  # of guessing's loss: more epochs finish what a slow rate has begun; above this it has not begun
+DECADES = 5  # how far from the given rate others are tried
+FOLDS, LEAST_SAMPLES = 3, 40
+# By how many standard deviations predictions for unseen samples must agree with their labels better than with the same
+# labels shuffled: one shuffled data set in a hundred passes by chance.
+SIGNIFICANT = 2.33
+WIDE, WIDE_RATE, WIDE_BATCH, WIDE_L2 = (64, 64), 3e-3, 64, 1e-4  # a network that learns most small problems
+
+
+def one_batch(network: Network, X: np.ndarray, y: np.ndarray) -> Finding:
+    """Whether the network, as it is, learns a few samples by heart: with one of three rates it should."""
+    # No more samples than the narrowest layer can tell apart.
+    rows = _various_rows(X, y, min(BATCH, 1 + min(network.sizes[1:-1] or network.sizes[:1])))
+    X, y = X[rows], y[rows]
+    yardstick = Yardstick.of(network, y)
+    best = min(yardstick.share(train(network, X, y, "adam", rate, len(X)).loss) for rate in (1e-2, 1e-3, 1e-1))
+    text = f"On one batch of {len(rows)} samples the loss falls to {_percent(best)} of guessing's."
+    if best <= LEARNT_BY_HEART:
+        return Finding("one batch", OK, best, text)
+    remedy = "Until it learns one batch by heart nothing else matters: see the other findings, then widen the network."
+    return Finding("one batch", FAULT, best, text, remedy)
+
+
+def _various_rows(X: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
+    """Rows of X that differ, evenly along the order of their targets: so many, or all there are."""
+    _, rows = np.unique(X, axis=0, return_index=True)
+    rows = rows[np.lexsort(y[rows].T)]
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+
+
+def learning_rate(
+    network: Network, X: np.ndarray, y: np.ndarray, optimizer: str | Optimizer, rate: float, batch_size: int
+) -> Iterator[Finding]:
+    """η, η ÷ 10 and η × 10; where η does badly, further powers of ten."""
+    yardstick = Yardstick.of(network, y)
+    trials: dict[int, Trial] = {}
+
+    def share(power: int) -> float:
+        if power not in trials:
+            trials[power] = train(network, X, y, optimizer, rate * 10.0**power, batch_size)
+        return min(yardstick.share(trials[power].loss), 1.5)  # worse than guessing is worse than guessing
+
+    given = share(0)
+    shares = {power: share(power) for power in (-1, 1)}
+    for sign in (-1, 1):
+        for power in range(2, DECADES + 1):
+            if given - min(given, *(shares.values())) > GAP or given <= GAP:
+                break
+            shares[sign * power] = share(sign * power)
+    best = min(shares, key=lambda power: (shares[power], abs(power)))
+    text = (
+        f"In {trials[0].steps} steps the loss falls to {_percent(given)} of guessing's at η = {rate:g}, "
+        f"to {_percent(shares[-1])} at η ÷ 10, to {_percent(shares[1])} at η × 10."
+    )
+    if given - shares[best] <= GAP or (best > 0 and given <= SLOW):
+        yield Finding("learning rate", OK, given, text)
+        return
+    if best not in (-1, 1):
+        text += f" At η = {rate * 10.0**best:g}: {_percent(shares[best])}."
+    remedy = f"It is too {'high' if best < 0 else 'low'}: try {rate * 10.0**best:g}."
+    yield Finding("learning rate", FAULT, given, text, remedy)
+
+
+def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_capacity: bool) -> Iterator[Finding]:
+    """Whether y has to do with X at all, then whether this network is large enough for it.
+
+    Both by a wide ReLU network on standardised data: what it predicts for samples it has not seen.
+    """
+    if len(X) < LEAST_SAMPLES:
+        reason = f"{len(X)} samples are too few to tell; {LEAST_SAMPLES} would do."
+        yield Finding("labels and inputs", SKIPPED, len(X), reason)
+        yield Finding("capacity", SKIPPED, len(X), reason)
+        return
+    X, y = _standardised(X), _standardised(y) if network.output == "identity" else y
+    fold = np.arange(len(X)) % FOLDS
+    agreement, variance, unseen = 0.0, 0.0, []
+    for k in range(FOLDS):
+        trial = _train_shape(network, WIDE, "relu", X[fold != k], y[fold != k])
+        agreed, spread = _agreement(trial.network.forward(X[fold == k]), y[fold == k])
+        agreement, variance = agreement + agreed, variance + spread
+        unseen.append(_share(trial.network, X[fold == k], y[fold == k]))
+    score = agreement / np.sqrt(variance) if variance > 0 else 0.0
+    text = f"Predictions for unseen samples agree with y {score:.1f} standard deviations better than with y shuffled"
+    if score < SIGNIFICANT:
+        remedy = "Were X and y shuffled or sorted apart? If not, these inputs say next to nothing about y."
+        yield Finding(
+            "labels and inputs", FAULT, score, f"{text}, where chance alone gives up to {SIGNIFICANT}.", remedy
+        )
+    else:
+        yield Finding("labels and inputs", OK, score, f"{text}.")
+    if judge_capacity:
+        yield _capacity(network, X, y, float(np.median(unseen)))
+
+
+def _capacity(network: Network, X: np.ndarray, y: np.ndarray, unseen: float) -> Finding:
+    """This shape with new weights, on what it has seen, against the wide network on what it has not."""
+    own = np.inf
+    for seed in range(3):  # a small network may be caught in a bad minimum
+        trial = _train_shape(network, network.sizes[1:-1], network.activations, X, y, seed)
+        own = min(own, _share(trial.network, X, y))
+        if own - unseen <= GAP:
+            break
+    shape, wide = "-".join(map(str, network.sizes)), "-".join(map(str, WIDE))
+    text = (
+        f"Trained afresh, {shape} leaves {_percent(own)} of guessing's loss on samples it has seen; hidden layers of "
+        f"{wide} ReLUs leave {_percent(unseen)} on samples they have not."
+    )
+    if own - unseen > GAP:
+        return Finding("capacity", FAULT, own, text, "The network is too small: widen it, or add a hidden layer.")
+    return Finding("capacity", OK, own, text)
+
+
+def _train_shape(
+    network: Network, hidden: tuple[int, ...], activation: str | tuple[str, ...], X: np.ndarray, y: np.ndarray,
+    seed: int = 0,
+) -> Trial:  # fmt: skip
+    """A new network with these hidden layers and the given one's output, trained the way that mostly works."""
+    fresh = Network(
+        [network.sizes[0], *hidden, network.sizes[-1]], activation=activation, output=network.output,
+        loss=network.loss_function, dtype=network.dtype, random_state=seed,
+    )  # fmt: skip
+    return train(fresh, X, y, "adam", WIDE_RATE, WIDE_BATCH, l2=WIDE_L2, seed=seed)
+
+
+def _share(network: Network, X: np.ndarray, y: np.ndarray) -> float:
+    return Yardstick.of(network, y).share(network.loss(X, y))
+
+
+def _standardised(X: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1 in each column that varies."""
+    spread = X.std(axis=0, dtype=np.float64)
+    return ((X - X.mean(axis=0, dtype=np.float64)) / np.where(spread > 0, spread, 1)).astype(X.dtype)
+
+
+def _agreement(outputs: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Σ_n ⟨ŷ_n, y_n⟩ of the centred outputs and targets, and its variance when the rows of y are shuffled."""
+    outputs, y = (part - part.mean(axis=0) for part in (outputs.astype(np.float64), y.astype(np.float64)))
+    return float(np.sum(outputs * y)), float(np.sum((outputs.T @ outputs) * (y.T @ y)) / (len(y) - 1))
+
+
+def _percent(share: float) -> str:
+    return "more than guessing's" if share >= 1.5 else f"{100 * share:.2g} %"

@@ -12,7 +12,7 @@ from .trials import Trial, Yardstick, train
 LEARNT_BY_HEART = 0.1  # of guessing's loss
 BATCH = 8
 GAP = 0.25  # of guessing's loss: how much better another rate or another network must do before it is worth a word
-SLOW = 0.75  # of guessing's loss: more epochs finish what a slow rate has begun; above this it has not begun
+BEGUN = 0.25  # of the way that a larger rate goes: more epochs finish what a slow rate has begun
 DECADES = 5  # how far from the given rate others are tried
 FOLDS, LEAST_SAMPLES = 3, 40
 # By how many standard deviations predictions for unseen samples must agree with their labels better than with the same
@@ -54,7 +54,7 @@ def learning_rate(
             trials[power] = train(network, X, y, optimizer, rate * 10.0**power, batch_size)
         return min(yardstick.share(trials[power].loss), 1.5)  # worse than guessing is worse than guessing
 
-    given = share(0)
+    start, given = min(yardstick.share(network.loss(X, y)), 1.5), share(0)
     shares = {power: share(power) for power in (-1, 1)}
     for sign in (-1, 1):
         for power in range(2, DECADES + 1):
@@ -66,7 +66,8 @@ def learning_rate(
         f"In {trials[0].steps} steps the loss falls to {_percent(given)} of guessing's at η = {rate:g}, "
         f"to {_percent(shares[-1])} at η ÷ 10, to {_percent(shares[1])} at η × 10."
     )
-    if given - shares[best] <= GAP or (best > 0 and given <= SLOW):
+    has_begun = start - given > BEGUN * (start - shares[best])
+    if given - shares[best] <= GAP or (best > 0 and has_begun):
         yield Finding("learning rate", OK, given, text)
         return
     if best not in (-1, 1):

@@ -58,7 +58,7 @@ class ActivationDisplay:
         for axes, name, phi, slope in zip(self.axes_, self.names, self.phi, self.slope, strict=True):
             axes.plot(self.z, phi, color=COLOURS[0], linewidth=1.8, label="φ(z)")
             axes.plot(self.z, slope, color=COLOURS[1], linewidth=1.4, linestyle="--", label="φ'(z)")
-            low, high, steepest = (f"{bound:.3g}".replace("-", "−").replace("inf", "∞") for bound in extent(name))
+            low, high, steepest = (f"{bound:.4g}".replace("-", "−").replace("inf", "∞") for bound in extent(name))
             axes.set_title(f"{name}\n{low} to {high}, max φ' {steepest}", fontsize="small")
             axes.set_ylim(-1.9, 3.2)
             plain(axes)

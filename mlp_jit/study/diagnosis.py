@@ -85,7 +85,7 @@ def _checks(
     of_layers = list(layer_checks.layers(network, trace, has_learnt))
     yield from of_layers
     yield training_checks.one_batch(network, X, y)
-    yield from training_checks.learning_rate(network, X, y, optimizer, learning_rate, batch_size)
+    yield training_checks.learning_rate(network, X, y, optimizer, learning_rate, batch_size)
     stuck = any(finding.check == "gradient norms" and finding.level == FAULT for finding in of_layers)
     yield from training_checks.labels_and_capacity(network, X, y, judge_capacity=not stuck)
 

@@ -59,7 +59,9 @@ def math_to_html(source: str) -> str:
     """The same with <sub> and <sup>."""
     text = re.sub(r"_\{([^{}]*)\}", r"<sub>\1</sub>", html.escape(_symbols(source), quote=False))
     text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)
-    return re.sub(r"(\d)e([+−-]?)0*(\d+)\b", lambda e: f"{e[1]}·10<sup>{e[2].strip('+')}{e[3]}</sup>", text)
+    return re.sub(
+        r"(\d)e([+−-]?)0*(\d+)\b", lambda e: f"{e[1]}·10<sup>{e[2].strip('+').replace('-', '−')}{e[3]}</sup>", text
+    )
 
 
 def math_to_latex(source: str) -> str:
@@ -168,8 +170,8 @@ def _equation_line(equation: Equation) -> list[tuple[str, str]]:
 def _table_lines(table: Table) -> list[list[tuple[str, str]]]:
     rows = [[math_to_text(cell) for cell in row] for row in (table.header, *table.rows)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    padded = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return [[("tag" if n == 0 else "numbers", line)] for n, line in enumerate(padded)]
+    padded = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return [[("tag" if n == 0 else "numbers", f"  {line}".rstrip())] for n, line in enumerate(padded)]
 
 
 def _equation_html(equation: Equation) -> str:

@@ -53,7 +53,7 @@ ELL = {  # of one output
     "quantile": r"\mathrm{quantile}(A - <Y>)",
     "poisson": r"A - Y \cdot <Z>",
     "binary_cross_entropy": r"\ln(1 + e^{Z}) - Y \cdot <Z>",
-    "cross_entropy": r"Y \cdot (-\ln A)",
+    "cross_entropy": r"Y \cdot (-\ln(A))",
     "perceptron": r"\max(0, (1 - 2 \cdot Y) \cdot <Z>)",
 }
 

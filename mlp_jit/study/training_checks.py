@@ -1,18 +1,20 @@
 """The part of a diagnosis that trains copies: one batch, the learning rate, the labels, the capacity."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ..network import Network
 from ..optimizers import Optimizer
 from .finding import FAULT, OK, SKIPPED, Finding
-from .trials import Trial, Yardstick, train
+from .trials import Trial, Yardstick, steps_for, train
 
 LEARNT_BY_HEART = 0.1  # of guessing's loss
 BATCH = 8
 GAP = 0.25  # of guessing's loss: how much better another rate or another network must do before it is worth a word
 BEGUN = 0.25  # of the way that a larger rate goes: more epochs finish what a slow rate has begun
+WORSE = 1.5  # of guessing's loss
+CLEAR = 0.05  # of guessing's loss: a gain that is no accident of the batches
 DECADES = 5  # how far from the given rate others are tried
 FOLDS, LEAST_SAMPLES = 3, 40
 # By how many standard deviations predictions for unseen samples must agree with their labels better than with the same
@@ -44,36 +46,43 @@ def _various_rows(X: np.ndarray, y: np.ndarray, count: int) -> np.ndarray:
 
 def learning_rate(
     network: Network, X: np.ndarray, y: np.ndarray, optimizer: str | Optimizer, rate: float, batch_size: int
-) -> Iterator[Finding]:
+) -> Finding:
     """η, η ÷ 10 and η × 10; where η does badly, further powers of ten."""
     yardstick = Yardstick.of(network, y)
-    trials: dict[int, Trial] = {}
 
-    def share(power: int) -> float:
-        if power not in trials:
-            trials[power] = train(network, X, y, optimizer, rate * 10.0**power, batch_size)
-        return min(yardstick.share(trials[power].loss), 1.5)  # worse than guessing is worse than guessing
+    def capped(loss: float) -> float:
+        return min(yardstick.share(loss), WORSE)  # much worse than guessing is all the same
 
-    start, given = min(yardstick.share(network.loss(X, y)), 1.5), share(0)
-    shares = {power: share(power) for power in (-1, 1)}
-    for sign in (-1, 1):
-        for power in range(2, DECADES + 1):
-            if given - min(given, *(shares.values())) > GAP or given <= GAP:
-                break
-            shares[sign * power] = share(sign * power)
+    def at(power: int) -> float:
+        return capped(train(network, X, y, optimizer, rate * 10.0**power, batch_size).loss)
+
+    start, shares = capped(network.loss(X, y)), {power: at(power) for power in (0, -1, 1)}
+    given = shares[0]
+    if given > GAP:
+        _go_on(shares, at, -1)
+        _go_on(shares, at, 1)
     best = min(shares, key=lambda power: (shares[power], abs(power)))
     text = (
-        f"In {trials[0].steps} steps the loss falls to {_percent(given)} of guessing's at η = {rate:g}, "
+        f"In {steps_for(network, min(batch_size, len(X)))} steps the loss falls to {_percent(given)} of guessing's at η = {rate:g}, "
         f"to {_percent(shares[-1])} at η ÷ 10, to {_percent(shares[1])} at η × 10."
     )
     has_begun = start - given > BEGUN * (start - shares[best])
     if given - shares[best] <= GAP or (best > 0 and has_begun):
-        yield Finding("learning rate", OK, given, text)
-        return
-    if best not in (-1, 1):
-        text += f" At η = {rate * 10.0**best:g}: {_percent(shares[best])}."
-    remedy = f"It is too {'high' if best < 0 else 'low'}: try {rate * 10.0**best:g}."
-    yield Finding("learning rate", FAULT, given, text, remedy)
+        return Finding("learning rate", OK, given, text)
+    better = f"{rate * 10.0**best:g}"
+    text += "" if best in (-1, 1) else f" At η = {better}: {_percent(shares[best])}."
+    remedy = f"It is too {'high' if best < 0 else 'low'}: try {better}."
+    return Finding("learning rate", FAULT, given, text, remedy)
+
+
+def _go_on(shares: dict[int, float], at: Callable[[int], float], sign: int) -> None:
+    """Try further powers of ten that way, up to where it has become better and gets better no more."""
+    power = sign
+    while abs(power) < DECADES:
+        if shares[power] < shares[0] - CLEAR and shares[power] > shares[power - sign] - CLEAR:
+            return
+        power += sign
+        shares[power] = at(power)
 
 
 def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_capacity: bool) -> Iterator[Finding]:
@@ -154,4 +163,4 @@ def _agreement(outputs: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _percent(share: float) -> str:
-    return "more than guessing's" if share >= 1.5 else f"{100 * share:.2g} %"
+    return "more than 150 %" if share >= WORSE else f"{100 * share:.2g} %"

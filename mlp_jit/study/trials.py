@@ -63,11 +63,10 @@ def steps_for(network: Network, batch_size: int) -> int:
 
 @dataclass(frozen=True)
 class Trial:
-    """A copy after a short training, its loss over the last quarter of the epochs (their median), and the steps."""
+    """A copy after a short training, its loss over the last quarter of the epochs (their median)."""
 
     network: Network
     loss: float
-    steps: int
 
 
 def train(
@@ -94,4 +93,4 @@ def train(
         ).loss  # fmt: skip
     late = losses[-max(1, len(losses) // 4) :]
     loss = float(np.median(late)) if np.isfinite(losses[-1]) else np.inf
-    return Trial(trained, loss, len(losses) * steps_an_epoch)
+    return Trial(trained, loss)

@@ -198,7 +198,7 @@ def test_bad_input():
     net = study_hours()
     with pytest.raises(TypeError, match="network: expected a Network"):
         explain("net", [2, 3], 10)
-    with pytest.raises(ValueError, match="expected 2 columns"):
+    with pytest.raises(ValueError, match=r"expected shape \(n_samples, 2\)"):
         explain(net, [2, 3, 4], 10)
     with pytest.raises(ValueError, match="learning_rate"):
         explain(net, [2, 3], 10, learning_rate=0)

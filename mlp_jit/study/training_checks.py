@@ -63,8 +63,8 @@ def learning_rate(
         _go_on(shares, at, 1)
     best = min(shares, key=lambda power: (shares[power], abs(power)))
     text = (
-        f"In {steps_for(network, min(batch_size, len(X)))} steps the loss falls to {_percent(given)} of guessing's at η = {rate:g}, "
-        f"to {_percent(shares[-1])} at η ÷ 10, to {_percent(shares[1])} at η × 10."
+        f"In {steps_for(network, min(batch_size, len(X)))} steps the loss falls to {_percent(given)} of guessing's at "
+        f"η = {rate:g}, to {_percent(shares[-1])} at η ÷ 10, to {_percent(shares[1])} at η × 10."
     )
     has_begun = start - given > BEGUN * (start - shares[best])
     if given - shares[best] <= GAP or (best > 0 and has_begun):

@@ -1,0 +1,223 @@
+"""diagnose finds each of the faults planted here, and none in networks that learn."""
+
+import numpy as np
+import pytest
+
+from mlp_jit import SGD, Adam, Network, fit
+from mlp_jit.study import diagnose
+from mlp_jit.study.trials import Yardstick
+
+CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+def moons(seed=0, n=300):
+    """Two half circles that reach into each other."""
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    angle = np.pi * (rng.uniform(size=n) + y)
+    X = np.column_stack([np.cos(angle) + y, np.sin(angle) + 0.5 * y]) + rng.normal(0, 0.15, (n, 2))
+    return X - X.mean(axis=0), y
+
+
+def circles(seed=0, n=300):
+    """A circle around another."""
+    rng = np.random.default_rng(seed)
+    y, angle = rng.integers(0, 2, n), rng.uniform(0, 2 * np.pi, n)
+    radius = np.where(y == 1, 0.5, 1.0)
+    return np.column_stack([radius * np.cos(angle), radius * np.sin(angle)]) + rng.normal(0, 0.08, (n, 2)), y
+
+
+def small(seed=0, **options):
+    return Network([2, 16, 1], output="sigmoid", random_state=seed, **options)
+
+
+def unscaled(X, y, seed):
+    return diagnose(small(seed), X * [1000, 1], y, learning_rate=0.01)
+
+
+def shuffled_labels(X, y, seed):
+    return diagnose(small(seed), X, np.random.default_rng(seed).permutation(y), learning_rate=0.01)
+
+
+def dead_relus(X, y, seed):
+    network = small(seed)
+    network.biases[0][:] = -20
+    return diagnose(network, X, y, learning_rate=0.01)
+
+
+def vanishing_stack(X, y, seed):
+    network = Network([2, *[16] * 10, 1], activation="sigmoid", output="sigmoid", random_state=seed)
+    return diagnose(network, X, y, learning_rate=0.01)
+
+
+def rate_too_high(X, y, seed):
+    return diagnose(small(seed), X, y, optimizer="sgd", learning_rate=100)
+
+
+def rate_too_low(X, y, seed):
+    return diagnose(small(seed), X, y, learning_rate=1e-6)
+
+
+def too_small(X, y, seed):
+    network = Network([2, 2, 1], activation="tanh", output="sigmoid", random_state=seed)
+    return diagnose(network, *circles(seed), learning_rate=0.01)
+
+
+def constant_feature(X, y, seed):
+    return diagnose(small(seed), np.column_stack([X[:, 0], np.full(len(X), 0.5)]), y, learning_rate=0.01)
+
+
+def one_class(X, y, seed):
+    return diagnose(small(seed), X, np.ones(len(X)), learning_rate=0.01)
+
+
+def not_a_number(X, y, seed):
+    X = X.copy()
+    X[7, 1] = np.nan
+    return diagnose(small(seed), X, y, learning_rate=0.01)
+
+
+FAULTS = {  # the plant: the check that must find it, and a word of its remedy
+    unscaled: ("input scale", "Standardise"),
+    shuffled_labels: ("labels and inputs", "shuffled"),
+    dead_relus: ("idle units", "leaky_relu"),
+    vanishing_stack: ("gradient norms", "ReLU"),
+    rate_too_high: ("learning rate", "too high"),
+    rate_too_low: ("learning rate", "too low"),
+    too_small: ("capacity", "widen"),
+    constant_feature: ("constant features", "Drop"),
+    one_class: ("targets", "nothing to tell apart"),
+    not_a_number: ("finite numbers", "drop"),
+}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_found(fault, seed):
+    check, remedy = FAULTS[fault]
+    diagnosis = fault(*moons(seed), seed)
+    found = {finding.check: finding for finding in diagnosis.findings}
+    assert check in found, str(diagnosis)
+    assert remedy in found[check].remedy
+    assert np.isfinite(found[check].number)
+    assert not diagnosis.ok
+    text = str(diagnosis)
+    assert found[check].text in text
+    assert found[check].remedy in text
+
+
+def healthy():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2))
+    line, wave = X[:, 0] - 2 * X[:, 1], np.sin(3 * X[:, :1])
+    yield "moons", *moons(), small(), {}
+    yield "moons, SGD", *moons(1), Network([2, 32, 2], activation="tanh", output="softmax", random_state=1), {
+        "optimizer": SGD(momentum=0.9), "learning_rate": 0.05, "batch_size": 32,
+    }  # fmt: skip
+    yield "circles", *circles(), Network([2, 32, 32, 1], output="sigmoid", random_state=2), {}
+    yield "quadrants", X, X[:, 0] * X[:, 1] > 0, Network([2, 64, 64, 1], output="sigmoid", random_state=3), {}
+    yield "XOR", CORNERS, [0, 1, 1, 0], Network([2, 4, 1], activation="tanh", output="sigmoid", random_state=0), {
+        "optimizer": "sgd", "learning_rate": 1.0,
+    }  # fmt: skip
+    yield "a line", X, line + rng.normal(size=300), Network([2, 1], random_state=4), {"learning_rate": 0.01}
+    yield "a wave", X, wave, Network([2, 32, 1], activation="tanh", random_state=5), {"learning_rate": 0.01}
+    yield "counts", X, rng.poisson(np.exp(0.5 * X[:, 0])), Network([2, 16, 1], output="exp", random_state=6), {}
+    yield "deep", *moons(2), Network([2, *[32] * 5, 1], output="sigmoid", random_state=7), {"batch_size": 64}
+
+
+@pytest.mark.parametrize(("X", "y", "network", "settings"), [pytest.param(*case, id=name) for name, *case in healthy()])
+def test_no_false_alarm(X, y, network, settings):
+    diagnosis = diagnose(network, X, y, **settings)
+    assert diagnosis.findings == [], str(diagnosis)
+    assert "no fault found" in str(diagnosis)
+
+
+@pytest.mark.parametrize("scale", [1 / 16, 1])
+def test_no_false_alarm_on_digits(scale):
+    datasets = pytest.importorskip("sklearn.datasets")
+    X, y = datasets.load_digits(return_X_y=True)
+    diagnosis = diagnose(Network([64, 32, 10], output="softmax", random_state=0), X * scale, y)
+    assert diagnosis.findings == [], str(diagnosis)
+    assert any(
+        check.level == "note" and "0, 32, 39" in check.text for check in diagnosis.checks
+    )  # pixels of the margin
+
+
+def test_no_false_alarm_on_iris_after_training():
+    datasets = pytest.importorskip("sklearn.datasets")
+    X, y = datasets.load_iris(return_X_y=True)
+    network = Network([4, 16, 3], output="softmax", random_state=0)
+    fit(network, X, y, learning_rate=0.01, epochs=200, batch_size=32, random_state=0)
+    diagnosis = diagnose(network, X, y, learning_rate=0.01)
+    assert diagnosis.findings == [], str(diagnosis)
+
+
+def test_nothing_is_changed_and_nothing_is_random():
+    X, y = moons()
+    network, adam = small(dtype="float64"), Adam()
+    fit(network, X, y, optimizer=adam, epochs=2, random_state=0)
+    params, moments, t, given = network.params.copy(), adam.moments.copy(), adam.t, X.copy()
+    first = diagnose(network, X, y, optimizer=adam, learning_rate=0.01)
+    np.testing.assert_array_equal(network.params, params)
+    np.testing.assert_array_equal(adam.moments, moments)
+    np.testing.assert_array_equal(X, given)
+    assert adam.t == t
+    assert str(diagnose(network, X, y, optimizer=adam, learning_rate=0.01)) == str(first)
+
+
+def test_targets_on_another_scale():
+    X, _ = moons()
+    diagnosis = diagnose(Network([2, 16, 1], random_state=0), X, 1000 + 300 * X[:, 0], learning_rate=0.01)
+    assert "targets" in {finding.check for finding in diagnosis.findings}
+
+
+def test_parameters_that_have_diverged():
+    network = small()
+    network.params[3] = np.inf
+    (finding,) = diagnose(network, *moons()).findings
+    assert finding.check == "finite numbers"
+    assert "1 of 65 numbers of the parameters" in finding.text
+
+
+def test_the_perceptron_is_judged_by_its_data_alone():
+    diagnosis = diagnose(Network([2, 1], output="step"), CORNERS, [0, 0, 0, 1])
+    assert diagnosis.ok
+    assert diagnosis.checks[-1].level == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("output", "loss", "y", "floor", "guess"),
+    [
+        ("sigmoid", None, [[0], [1], [1], [1]], 0, 0.5623351446188083),  # −¼ ln ¼ − ¾ ln ¾
+        ("softmax", None, [[1, 0], [0, 1], [0, 1], [0, 1]], 0, 0.5623351446188083),
+        ("identity", None, [[1], [2], [3], [6]], 0, 3.5),  # the variance about 3
+        ("identity", "absolute_error", [[1], [2], [3], [6]], 0, 1.5),  # about the median 2.5
+        ("exp", None, [[1], [2], [3], [6]], 3 - 2.8581, 3 - 3 * np.log(3)),
+    ],
+)
+def test_the_yardstick(output, loss, y, floor, guess):
+    if output == "exp":
+        floor = np.mean([v - v * np.log(v) for v in (1, 2, 3, 6)])  # ŷ = y
+    network = Network([1, len(y[0])], output=output, loss=loss)
+    yardstick = Yardstick.of(network, np.array(y, float))
+    assert yardstick.floor == pytest.approx(floor, abs=1e-5)
+    assert yardstick.guess == pytest.approx(guess, abs=1e-5)
+    assert yardstick.share(yardstick.guess) == 1
+    assert yardstick.share(np.nan) == np.inf
+
+
+def test_bad_input():
+    X, y = moons()
+    with pytest.raises(TypeError, match="network: expected a Network"):
+        diagnose(None, X, y)
+    with pytest.raises(ValueError, match="learning_rate"):
+        diagnose(small(), X, y, learning_rate=-1)
+    with pytest.raises(ValueError, match=r"y: expected shape"):
+        diagnose(small(), X, y[:-1])
+
+
+def test_html():
+    diagnosis = rate_too_low(*moons(), 0)
+    html = diagnosis._repr_html_()
+    assert "Learning rate" in html
+    assert "too low" in html

@@ -1,0 +1,176 @@
+"""The displays draw the numbers that the network gives, where they are told to."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from mlp_jit import MLPClassifier, MLPRegressor, Network, fit
+
+matplotlib = pytest.importorskip("matplotlib")
+matplotlib.use("Agg")
+
+from matplotlib import pyplot as plt  # noqa: E402
+
+from mlp_jit.plots import (  # noqa: E402
+    ActivationDisplay,
+    DecisionBoundaryDisplay,
+    GradientNormsDisplay,
+    LossCurveDisplay,
+    RepresentationDisplay,
+    WeightsDisplay,
+)
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(60, 2))
+y = (X[:, 0] * X[:, 1] > 0).astype(int)
+NAMES = np.array(["no", "yes"])
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return MLPClassifier((4,), random_state=0, tol=10, n_iter_no_change=3).fit(X, NAMES[y])
+
+
+def network(sizes=(2, 4, 1), **options):
+    return Network(sizes, **{"output": "sigmoid", "dtype": "float64", "random_state": 0} | options)
+
+
+def drawn(figure):
+    """Draw it all, and return whether anything is to be seen."""
+    figure.canvas.draw()
+    return np.ptp(np.asarray(figure.canvas.buffer_rgba())) > 0
+
+
+def test_loss_curve():
+    net = network()
+    history = fit(net, X, y, epochs=7, validation_data=(X, y), random_state=0)
+    display = LossCurveDisplay.from_history(history)
+    np.testing.assert_array_equal(display.lines_[0].get_xdata(), range(1, 8))
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), history.loss)
+    np.testing.assert_array_equal(display.lines_[1].get_ydata(), history.validation_loss)
+    assert display.ax_.get_xlabel() == "epoch"
+    assert display.ax_.get_yscale() == "log"
+    assert drawn(display.figure_)
+    again = LossCurveDisplay.from_history(history, name="again", ax=display.ax_)
+    assert again.ax_ is display.ax_
+    labels = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert labels == ["training", "validation", "again", "again, validation"]
+
+
+def test_loss_curve_of_an_estimator(classifier):
+    display = LossCurveDisplay.from_estimator(classifier)
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), classifier.loss_curve_)
+
+
+def test_a_loss_of_zero_has_no_logarithm():
+    assert LossCurveDisplay(loss=[1, 0.5, 0]).plot().ax_.get_yscale() == "linear"
+
+
+def test_decision_boundary():
+    net = network()
+    display = DecisionBoundaryDisplay.from_network(net, X, y, grid_resolution=30)
+    assert display.response.shape == (30, 30, 1)
+    point = display.xx0[3, 7], display.xx1[3, 7]
+    assert display.response[3, 7, 0] == pytest.approx(net.forward([point])[0, 0], rel=1e-14)
+    assert display.xx0.min() < X[:, 0].min()
+    assert display.xx1.max() > X[:, 1].max()
+    assert drawn(display.figure_)
+
+
+@pytest.mark.parametrize(("output", "targets"), [("softmax", y), ("identity", X[:, 0]), ("step", y)])
+def test_decision_boundaries_of_other_outputs(output, targets):
+    net = network((2, 4, 3 if output == "softmax" else 1), output=output)
+    _, ax = plt.subplots()
+    display = DecisionBoundaryDisplay.from_network(net, X, targets, grid_resolution=20, ax=ax)
+    assert display.ax_ is ax
+    assert drawn(display.figure_)
+
+
+def test_decision_boundary_of_an_estimator_names_its_classes(classifier):
+    display = DecisionBoundaryDisplay.from_estimator(classifier, X, NAMES[y], grid_resolution=20)
+    assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["no", "yes"]
+    regressor = MLPRegressor((4,), random_state=0, tol=10, n_iter_no_change=3).fit(X, X[:, 0])
+    assert drawn(DecisionBoundaryDisplay.from_estimator(regressor, X, X[:, 0], grid_resolution=20).figure_)
+
+
+def test_activations():
+    display = ActivationDisplay.from_names(["sigmoid", "gelu", "softplus", "exp"], reach=3)
+    assert display.phi.shape == display.slope.shape == (4, 401)
+    np.testing.assert_allclose(display.phi[0], 1 / (1 + np.exp(-display.z)), rtol=1e-12)
+    titles = [ax.get_title() for ax in display.axes_]
+    assert titles[0] == "sigmoid\n0 to 1, max φ' 0.25"
+    assert titles[1] == "gelu\n−0.17 to ∞, max φ' 1.129"
+    assert titles[2] == "softplus\n0 to ∞, max φ' 1"
+    assert titles[3].startswith("exp\n0 to ∞")
+    assert drawn(display.figure_)
+    with pytest.raises(ValueError, match="names: expected one of"):
+        ActivationDisplay.from_names(["softmax"])
+
+
+def test_gradient_norms(classifier):
+    net = network((2, 8, 8, 1), activation="sigmoid")
+    display = GradientNormsDisplay.from_network(net, X, y, name="sigmoid")
+    delta = net.trace(X, y).delta
+    np.testing.assert_allclose(display.norms, [np.sqrt(np.mean(np.sum(d * d, axis=1))) for d in delta], rtol=1e-12)
+    np.testing.assert_array_equal(display.line_.get_ydata(), display.norms)
+    other = GradientNormsDisplay.from_estimator(classifier, X, NAMES[y], name="ReLU", ax=display.ax_)
+    assert len(display.ax_.get_lines()) == 2
+    assert other.line_.get_color() != display.line_.get_color()
+
+
+def test_representations(classifier):
+    net = network((2, 3, 2, 1))
+    display = RepresentationDisplay.from_network(net, X, y)
+    trace = net.trace(X, y)
+    assert [points.shape[1] for points in display.points] == [2, 2, 2, 1]
+    np.testing.assert_array_equal(display.points[0], X)
+    np.testing.assert_array_equal(display.points[2], trace.a[2])
+    distances = [np.linalg.norm(a - a.mean(axis=0)) for a in (trace.a[1], display.points[1])]
+    assert distances[1] <= distances[0]  # a projection of the three units
+    assert [ax.get_title() for ax in display.axes_] == ["inputs", "after layer 1", "after layer 2", "outputs"]
+    assert drawn(display.figure_)
+    _, ax = plt.subplots()
+    assert RepresentationDisplay.from_estimator(classifier, X, NAMES[y], ax=ax).figure_ is ax.figure
+
+
+def test_weights(classifier):
+    net = network((12, 5, 1))
+    display = WeightsDisplay.from_network(net, shape=(3, 4), units=4)
+    assert display.images.shape == (4, 3, 4)
+    np.testing.assert_array_equal(display.images[2].ravel(), net.weights[0][:, 2])
+    assert drawn(display.figure_)
+    assert WeightsDisplay.from_estimator(classifier, layer=2).images.shape == (1, 2, 2)
+    with pytest.raises(ValueError, match="shape: expected height · width = 12"):
+        WeightsDisplay.from_network(net, shape=(3, 3))
+    with pytest.raises(ValueError, match="layer: expected at most 2"):
+        WeightsDisplay.from_network(net, layer=3)
+
+
+def test_an_array_of_axes():
+    _, axes = plt.subplots(2, 2)
+    display = RepresentationDisplay.from_network(network((2, 3, 1)), X, y, ax=axes)
+    assert list(display.axes_) == list(axes.ravel()[:3])
+    with pytest.raises(ValueError, match="expected one axes or 3"):
+        RepresentationDisplay.from_network(network((2, 3, 1)), X, y, ax=axes[0])
+
+
+def test_bad_input(classifier):
+    with pytest.raises(TypeError, match="expected a fitted MLPClassifier"):
+        LossCurveDisplay.from_estimator(MLPClassifier())
+    with pytest.raises(ValueError, match="expected 2 inputs"):
+        DecisionBoundaryDisplay.from_network(network((3, 1)), np.zeros((4, 3)))
+    with pytest.raises(ValueError, match="y: expected the classes"):
+        DecisionBoundaryDisplay.from_estimator(classifier, X, np.full(60, "perhaps"))
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(ImportError, match=r"pip install 'mlp_jit\[plot\]'"):
+        LossCurveDisplay(loss=[1, 0.5]).plot()

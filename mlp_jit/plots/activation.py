@@ -16,9 +16,8 @@ KNOWN = {**HIDDEN, **OUTPUTS}
 def values(name: str, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """φ(z) and φ'(z) from the scalar pair that the engines compile."""
     pair = KNOWN[name]
-    a = np.array([pair.phi(z_j) for z_j in z.tolist()])  # type: ignore[misc]
-    slope = [pair.slope(z_j, a_j) for z_j, a_j in zip(z.tolist(), a.tolist(), strict=True)]  # type: ignore[misc]
-    return a, np.array(slope)
+    a = np.frompyfunc(pair.phi, 1, 1)(z).astype(float)  # type: ignore[arg-type]
+    return a, np.frompyfunc(pair.slope, 2, 1)(z, a).astype(float)  # type: ignore[arg-type]
 
 
 def extent(name: str) -> tuple[float, float, float]:

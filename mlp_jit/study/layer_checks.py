@@ -52,7 +52,7 @@ def _gradient_norms(trace: Trace, has_learnt: bool, idle: list[float]) -> Findin
 
 def _idle_share(phi: str, z: np.ndarray, a: np.ndarray) -> float:
     """The share of a layer's units whose φ' is next to nothing for next to all samples."""
-    slope = np.abs(np.vectorize(HIDDEN[phi].slope, otypes=[float])(z, a))  # type: ignore[arg-type]
+    slope = np.abs(np.frompyfunc(HIDDEN[phi].slope, 2, 1)(z, a).astype(float))  # type: ignore[arg-type]
     idle = slope < IDLE_SLOPE * LARGEST_SLOPE.get(phi, 1)
     return float(np.mean(idle.mean(axis=0) >= IDLE_SAMPLES))
 

@@ -10,8 +10,8 @@ from .. import validation
 from ..network import Network
 from ..optimizers import OPTIMIZERS, Optimizer
 from . import data_checks, layer_checks, training_checks
-from .document import Document, Report, Section, Table
-from .finding import FAULT, NOTE, OK, SKIPPED, Finding
+from .document import Document, Report, Section
+from .finding import FAULT, OK, SKIPPED, Finding
 from .trials import Yardstick
 
 ROWS, TRACED_ROWS = 2000, 200  # samples that trials train on, samples that are traced
@@ -115,10 +115,5 @@ class Diagnosis(Report):
         faults = [
             Section(finding.check.capitalize(), [finding.text, f"→ {finding.remedy}"]) for finding in self.findings
         ]
-        marks = {OK: "ok", NOTE: "note", SKIPPED: "skipped"}
-        rows = [
-            (marks[check.level], check.check, " ".join(filter(None, [check.text, check.remedy])))
-            for check in self.checks
-            if check.level != FAULT
-        ]
-        return Document(title, [*faults, Section("Also looked at", [], [Table(("", "", ""), rows)])])
+        rest = [f"{check.level}: {check}" for check in self.checks if check.level != FAULT]
+        return Document(title, [*faults, *([Section("Also looked at", rest)] if rest else [])])

@@ -61,7 +61,8 @@ def learning_rate(
     if given > GAP:
         _go_on(shares, at, -1)
         _go_on(shares, at, 1)
-    best = min(shares, key=lambda power: (shares[power], abs(power)))
+    lowest = min(shares.values())
+    best = min((power for power in shares if shares[power] <= lowest + CLEAR), key=abs)
     text = (
         f"In {steps_for(network, min(batch_size, len(X)))} steps the loss falls to {_percent(given)} of guessing's at "
         f"η = {rate:g}, to {_percent(shares[-1])} at η ÷ 10, to {_percent(shares[1])} at η × 10."
@@ -163,4 +164,4 @@ def _agreement(outputs: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _percent(share: float) -> str:
-    return "more than 150 %" if share >= WORSE else f"{100 * share:.2g} %"
+    return "more than 150 %" if share >= WORSE else f"{100 * share:.{0 if share >= 0.1 else 1}f} %"

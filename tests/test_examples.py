@@ -1,4 +1,6 @@
-"""Every script of examples/ runs by itself, from anywhere, without a warning, and prints the numbers it promises."""
+"""Every script of examples/ runs by itself, from anywhere, without a warning, and keeps what it promises: its numbers,
+its pictures.
+"""
 
 import math
 import os
@@ -30,6 +32,9 @@ def run(tmp_path):
         )
         assert done.returncode == 0, done.stderr
         assert "Warning" not in done.stderr
+        promised = re.findall(r"\w+\.png", re.findall(r"pictures?: (.*)$", done.stdout)[-1])
+        assert promised
+        assert sorted(path.name for path in tmp_path.glob("*.png")) == sorted(promised)
         return done.stdout
 
     return run_script
@@ -48,32 +53,50 @@ def number(text, label):
 
 
 def test_the_examples_are_short_and_the_index_has_them_in_order():
-    index = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"\[(\w+\.py)\]\(\1\)", index) == [script.name for script in SCRIPTS]
+    for readme, folder in ((ROOT / "examples" / "README.md", ""), (ROOT / "README.md", "examples/")):
+        index = readme.read_text(encoding="utf-8")
+        assert re.findall(rf"\[(\w+\.py)\]\({folder}\1\)", index) == [script.name for script in SCRIPTS]
     for script in SCRIPTS:
         assert len(script.read_text(encoding="utf-8").splitlines()) < 100, script.name
 
 
 @pytest.mark.examples
-def test_forward_by_index(run):
+def test_one_neuron(run):
     text = run("01_")
-    assert "0.1 + 0.5·3 + 0.8·1 + -0.3·0.8 = 2.1600   a = 2.1600" in text
-    assert "-0.5 + -0.2·3 + 0.6·1 + 0.4·0.8 = -0.1800   a = 0.0000" in text
-    assert "-0.3 + 0.7·2.16 + 1.2·0 = 1.2120   a = 0.7707" in text
+    assert "z = 0.2 + 0.5·1 + -1·2 = -1.3   a = 0   φ' = 0" in text
+    assert "z = -1 + 1·2 + 2·1 = 3   a = 3   φ' = 1" in text
+    assert "engine: z = -1.3   a = 0   φ' = 0" in text
+    assert "engine: z = 3   a = 3   φ' = 1" in text
+    assert number(text, "φ' = 0.9 · 0.1 =") == 0.09
+    assert [number(text, f"  {phi:8} ") for phi in ("sigmoid", "tanh", "relu", "gelu")] == [0.25, 1, 1, 1.1289]
+    assert number(text, "all 14 of them:") < 1e-8
+
+
+@pytest.mark.examples
+def test_forward_by_index(run):
+    text = run("02_")
+    assert "z_1 = b_1 + Σ_i w_i1 a_i = 0.1 + 0.5·3 + 0.8·1 − 0.3·0.8 = 2.16" in text
+    assert "z_2 = b_2 + Σ_i w_i2 a_i = −0.5 − 0.2·3 + 0.6·1 + 0.4·0.8 = −0.18" in text
+    assert "z_1 = b_1 + Σ_i w_i1 a_i = −0.3 + 0.7·2.16 + 1.2·0 = 1.212" in text
+    assert number(text, "by loops: spam with probability") == 0.7707
     for engine in ("loops", "vectorized"):
         assert number(text, f"net.forward, {engine}:") == pytest.approx(1 / (1 + math.exp(-1.212)), abs=1e-11)
     assert number(text, "largest difference:") < 1e-15
+    assert "10-20-15-1: 220 + 315 + 16 = 551 parameters; the engine has 551" in text
+    assert "3-5-2: 20 + 12 = 32 parameters; the engine has 32" in text
+    assert re.search(r"^1 +\(2, 8\) +\(8,\) +\(32, 8\) +\(32, 8\) +relu +16 \+ 8 = 24$", text, re.MULTILINE)
 
 
 @pytest.mark.examples
 def test_backprop_by_index(run):
-    text = run("02_")
+    text = run("03_")
     rows = re.findall(r"^ *(\d+) +(-?[\d.]+) +(-?[\d.]+) +(-?[\d.]+)$", text, re.MULTILINE)
     assert [int(row[0]) for row in rows] == list(range(20))
     assert len({row[1] for row in rows}) == 20  # numbers that say something, no zeros
     assert number(text, "loops against engine:") < 1e-14
     assert number(text, "loops against matrices:") < 1e-14
     assert number(text, "loops against differences:") < 1e-9
+    assert "20 parameters, no wrong" in text
     assert number(text, "θ by hand against fit:") < 1e-14
     _, before, after = numbers(text, "one step with η =")
     assert after < before
@@ -81,12 +104,13 @@ def test_backprop_by_index(run):
 
 @pytest.mark.examples
 def test_study_hours(run):
-    text = run("03_")
+    text = run("04_")
     for part in ("by hand\n", "by the engine\n"):
         first, second = text.partition(part)[2].splitlines()[:2]
         assert "ŷ = 0   ℓ = 100 " in first
         assert [number for number in numbers(first, "∂ℓ/∂") if number < 0] == [-40, -60, -20]
         assert numbers(second.replace("_0", "").replace("_1", ""), "one step:") == [0.4, 0.6, 0.2, 2.8, 51.84]
+    assert "∂L/∂w_11 = a_1 δ_1 = 2·(−20) = −40" in text
     measured, foretold = re.findall("ℓ measured(.*)", text), re.findall("ℓ foretold(.*)", text)
     assert len(measured) == 3
     assert measured == foretold
@@ -94,7 +118,7 @@ def test_study_hours(run):
 
 @pytest.mark.examples
 def test_xor(run):
-    text = run("04_")
+    text = run("06_")
     assert re.search(r"AND +0 0 0 1  0 0 0 1   learnt", text)
     assert re.search(r"OR +0 1 1 1  0 1 1 1   learnt", text)
     assert re.search(r"XOR +0 1 1 0  .*[1-4] wrong", text)
@@ -107,7 +131,7 @@ def test_xor(run):
 
 @pytest.mark.examples
 def test_quadrants(run):
-    text = run("05_")
+    text = run("08_")
     accuracies = [float(part) for part in re.findall(r"accuracy ([\d.]+)", text)]
     assert 0.6 <= accuracies[0] <= 0.9
     assert accuracies[1] >= 0.96
@@ -119,7 +143,7 @@ def test_quadrants(run):
 @pytest.mark.examples
 def test_digits(run):
     pytest.importorskip("sklearn")
-    text = run("06_")
+    text = run("12_")
     assert "6400 + 100 = 6500" in text
     assert "no better loss for 10 epochs" in text
     assert number(text, "Network: test accuracy") >= 0.97
@@ -128,7 +152,7 @@ def test_digits(run):
 
 @pytest.mark.examples
 def test_layer_language(run):
-    text = run("07_")
+    text = run("09_")
     assert number(text, "largest difference in ∂L/∂θ:") < 1e-14
     assert number(text, "largest difference in θ:") < 1e-11
     by_layers, by_loops = numbers(text, " 200 ")
@@ -139,8 +163,7 @@ def test_layer_language(run):
 
 @pytest.mark.examples
 def test_vanishing_gradients(run):
-    text = run("08_")
-    assert [number(text, f"  {phi:8} ") for phi in ("sigmoid", "tanh", "relu", "gelu")] == [0.25, 1, 1, 1.1289]
+    text = run("10_")
     rows = re.findall(r"^ *(\d+) +(\S+) +(\S+) +#+ +(\S+) +#+$", text, re.MULTILINE)
     assert [int(row[0]) for row in rows] == list(range(10, 0, -1))
     assert all(float(sigmoid) <= float(bound) for _, sigmoid, bound, _ in rows)
@@ -150,3 +173,48 @@ def test_vanishing_gradients(run):
     assert stuck == pytest.approx(math.log(2), abs=0.01)
     assert guessing < 0.65
     assert numbers(text, "relu     loss")[-1] > 0.95
+
+
+@pytest.mark.examples
+def test_regressions(run):
+    text = run("05_")
+    assert number(text, "against least squares:") < 1e-9
+    assert number(text, "against the loops:") < 1e-12
+    assert number(text, "3 of 10 positive: ŷ =") == pytest.approx(0.3, abs=1e-6)
+    assert abs(number(text, "b − ln(3/7) =")) < 1e-9
+    assert numbers(text, "softmax ")[0] == 9
+    assert numbers(text, "softmax ")[-1] > 0.95
+
+
+@pytest.mark.examples
+def test_circles(run):
+    text = run("07_")
+    rows = {int(hidden): (int(n), float(loss), float(share)) for hidden, n, loss, share in
+            re.findall(r"^ *(\d) +(\d+) +([\d.]+) +([\d.]+)$", text, re.MULTILINE)}  # fmt: skip
+    assert {hidden: row[0] for hidden, row in rows.items()} == {1: 5, 2: 9, 3: 13, 4: 17, 8: 33}
+    assert rows[2][2] < 0.95  # two lines cannot go around
+    assert rows[3][2] == rows[4][2] == rows[8][2] == 1
+    rates = re.findall(r"^ *([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) +(\d+)$", text, re.MULTILINE)
+    assert [float(row[0]) for row in rates] == [0.01, 0.1, 1, 100]
+    late = [float(row[3]) for row in rates]
+    assert late[0] > late[1] > late[2] < 0.05
+    assert late[3] > math.log(2)  # worse than guessing, and it never settles:
+    assert int(rates[3][4]) > 100 > int(rates[2][4])
+
+
+@pytest.mark.examples
+def test_remedies(run):
+    text = run("11_")
+    faults = text.partition("Also looked at")[0]
+    assert "Input scale" in faults
+    assert "Standardise" in faults
+    assert "standardised: no findings" in text
+    (training, validation, _), *cured = [
+        numbers(text, f"\n{name} ") for name in ("none", "L2", "dropout", "early stopping")
+    ]
+    assert training < 0.2 < validation
+    assert all(row[1] < validation for row in cured)
+    unbounded, clipped = [row[-1] for row in (numbers(text, "clip_norm=None"), numbers(text, "clip_norm=0.05"))]
+    assert clipped < unbounded
+    for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion", "adam, cosine", "adam, on_plateau"):
+        assert number(text, f"  {name} ") < math.log(2)

@@ -71,17 +71,21 @@ def encoded(estimator: Any, y: Any) -> Any:
 
 
 def colour_numbers(network: Network, y: np.ndarray) -> np.ndarray:
-    """A number for the colour of each sample: its class (n_samples,), or its first target where there is none."""
+    """A number for the colour of each sample: its class (n_samples,), or its first target where there is none.
+
+    A few small whole numbers count as classes whatever the output is.
+    """
     if network.output == "softmax":
         return y.argmax(axis=1)
     if network.output in ("sigmoid", "step") and y.shape[1] == 1:
         return (y[:, 0] >= 0.5).astype(int)
-    return y[:, 0]
+    first = y[:, 0]
+    return first.astype(int) if np.isin(first, range(len(COLOURS))).all() else first
 
 
 def scatter(ax: Any, x: np.ndarray, y: np.ndarray, numbers: np.ndarray, names: Any = None) -> None:
     """Points in the colours of their classes, or of a scale where `numbers` are no classes."""
-    style = {"s": 18, "edgecolors": "white", "linewidths": 0.5}
+    style = {"s": 18 if len(x) > 50 else 50, "edgecolors": "white", "linewidths": 0.5}
     if numbers.dtype.kind not in "iu":
         ax.scatter(x, y, c=numbers, cmap="viridis", **style)
         return

@@ -44,7 +44,8 @@ class WeightsDisplay:
 
     def plot(self, *, ax: Any = None) -> "WeightsDisplay":
         """Draw on a new figure, in place of one `ax`, or on an array of axes; all on one scale, white is 0."""
-        self.axes_ = grid_of_axes(ax, len(self.images), 10, (1, 1.15))
+        scale = max(1, 4 / len(self.images))  # a few are drawn larger
+        self.axes_ = grid_of_axes(ax, len(self.images), 10, (scale, 1.15 * scale))
         self.figure_ = self.axes_[0].figure
         largest = float(np.abs(self.images).max()) or 1.0
         for j, (axes, image) in enumerate(zip(self.axes_, self.images, strict=True)):

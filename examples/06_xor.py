@@ -8,6 +8,7 @@ It takes a hidden layer: no straight line parts (0, 0) and (1, 1) from (0, 1) an
 import numpy as np
 
 from mlp_jit import Network, fit
+from mlp_jit.plots import DecisionBoundaryDisplay, RepresentationDisplay
 
 X = [[0, 0], [0, 1], [1, 0], [1, 1]]
 AND, OR, XOR = [0, 0, 0, 1], [0, 1, 1, 1], [0, 1, 1, 0]
@@ -57,3 +58,11 @@ for epoch in (1, 10, 100, 1000):
 output = net.forward(X)[:, 0]
 print("  ŷ =", " ".join(f"{p:.3f}" for p in output))
 print(f"  accuracy {np.mean((output > 0.5) == XOR):g}")
+
+# Pictures: where the trained network says 1, and what the network set by hand makes of the four points (its idle units
+# left out).
+DecisionBoundaryDisplay.from_network(net, X, XOR).figure_.savefig("06_boundary.png")
+small = Network([2, 2, 1], activation="relu", output="identity")
+small.params[:] = 1, 1, 1, 1, 0, -1, 1, -2, 0  # W¹ b¹ W² b²
+RepresentationDisplay.from_network(small, X, XOR).figure_.savefig("06_what_layers_see.png")
+print("pictures: 06_boundary.png, 06_what_layers_see.png")

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from mlp_jit import Adam, MLPClassifier, Network, fit
+from mlp_jit.plots import LossCurveDisplay, WeightsDisplay
 
 images, labels = load_digits(return_X_y=True)
 X = (images / 16).astype("float32")  # pixels from 0 to 1
@@ -55,3 +56,8 @@ for n in mistakes[:2]:
 classifier = MLPClassifier(hidden_layer_sizes=(100,), learning_rate_init=3e-3, batch_size=50, random_state=0)
 classifier.fit(X[rest], labels[rest])
 print(f"\nMLPClassifier: test accuracy {classifier.score(X[test], labels[test]):.4f}")
+
+# Pictures: the losses, and what each hidden unit looks for in the 8 × 8 pixels.
+LossCurveDisplay.from_history(history).figure_.savefig("12_losses.png")
+WeightsDisplay.from_network(net).figure_.savefig("12_weights.png")
+print("pictures: 12_losses.png, 12_weights.png")

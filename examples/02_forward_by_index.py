@@ -2,12 +2,14 @@
 
     z_j = b_j + Σ_i w_ij a_i        a_j = φ(z_j)
 
-Plain loops first, every number in sight; then the compiled ones, `forward_layer` in mlp_jit/engines/loops.py.
+Plain loops first, then the compiled ones, `forward_layer` in mlp_jit/engines/loops.py, every number in sight.
 """
 
 import math
 
 from mlp_jit import Network
+from mlp_jit.plots import WeightsDisplay
+from mlp_jit.study import explain
 
 x = [3.0, 1.0, 0.8]  # one message, described by three numbers: a_i of layer 0
 
@@ -37,37 +39,42 @@ def forward_layer(W, b, phi, a):
     return z, a_out
 
 
-def show(l, W, b, a, z, a_out):
-    for j in range(len(b)):
-        products = "".join(f" + {W[i][j]:g}·{a[i]:.4g}" for i in range(len(a)))
-        print(f"layer {l}, unit {j}:  z = {b[j]:g}{products} = {z[j]:.4f}   a = {a_out[j]:.4f}")
-
-
 z1, a1 = forward_layer(W1, b1, relu, x)
 z2, a2 = forward_layer(W2, b2, sigmoid, a1)
-
-print("The loops, term by term")
-show(1, W1, b1, x, z1, a1)
-show(2, W2, b2, a1, z2, a2)
-print(f"spam with probability {a2[0]:.4f}\n")
+print(f"by loops: spam with probability {a2[0]:.4f}\n")
 
 # The same numbers in a Network. Its weights are views of one flat vector, so writing into them sets it.
 net = Network([3, 2, 1], activation="relu", output="sigmoid", dtype="float64")
 net.weights[0][:], net.biases[0][:] = W1, b1
 net.weights[1][:], net.biases[1][:] = W2, b2
-
 print("One vector holds every parameter, W¹ b¹ W² b²:")
 print(net.params, "\n")
-print(net.summary(batch_size=1), "\n")
 
-# X and y have a row for each sample, here one. The trace has every z and a (and, since we say y = 1, every δ).
-trace = net.trace([x], [1.0])
-print("The compiled loops")
-for l in (1, 2):
-    print(f"layer {l}:  z = {trace.z[l - 1][0]}   a = {trace.a[l][0]}")
+# Every equation with its numbers, forward and backward; here those of the three units, forward. X and y have a row for
+# each sample; explain also takes one sample as it is.
+explanation = explain(net, x, 1.0)
+print("What the compiled loops computed")
+print("\n".join(line for line in str(explanation).splitlines() if line.startswith(("  E1", "Forward"))))
+
+# Check: the loops above against the engines.
+print()
 for engine in ("loops", "vectorized"):
     print(f"net.forward, {engine}: {net.forward([x], engine=engine)[0, 0]:.12f}")
-
+trace = explanation.trace
 by_loops = [*z1, *z2, *a1, *a2]
 by_trace = [*trace.z[0][0], *trace.z[1][0], *trace.a[1][0], *trace.a[2][0]]
-print(f"largest difference: {max(abs(p - q) for p, q in zip(by_loops, by_trace, strict=True)):.1e}")
+print(f"largest difference: {max(abs(p - q) for p, q in zip(by_loops, by_trace, strict=True)):.1e}\n")
+
+# How many numbers there are: a layer has n_in · n_out weights and n_out biases. The shape ledger says it for a batch.
+for sizes in ([10, 20, 15, 1], [3, 5, 2]):
+    layers = [sizes[l - 1] * sizes[l] + sizes[l] for l in range(1, len(sizes))]
+    counted = " + ".join(map(str, layers))
+    print(
+        f"{'-'.join(map(str, sizes))}: {counted} = {sum(layers)} parameters; the engine has {Network(sizes).n_params}"
+    )
+print("\n32 samples through 2-8-1")
+print(Network([2, 8, 1], output="sigmoid").summary(batch_size=32))
+
+# Picture: the weights into each hidden unit, red above 0 and blue below.
+WeightsDisplay.from_network(net, shape=(3, 1)).figure_.savefig("02_weights.png")
+print("\npicture: 02_weights.png")

@@ -7,6 +7,8 @@ By hand, then by a network with no hidden layer, then further steps with other �
 """
 
 from mlp_jit import Network, fit
+from mlp_jit.plots import LossCurveDisplay
+from mlp_jit.study import explain
 
 x, y, eta = [2.0, 3.0], 10.0, 0.01
 
@@ -33,7 +35,7 @@ def from_zero():
 
 def train(net, eta, steps):
     """One sample is one batch, so an epoch is a step; history.loss has ℓ before each."""
-    return fit(net, [x], [y], optimizer="sgd", learning_rate=eta, epochs=steps, shuffle=False).loss
+    return fit(net, [x], [y], optimizer="sgd", learning_rate=eta, epochs=steps, shuffle=False)
 
 
 print("by the engine")
@@ -43,12 +45,20 @@ print(f"  ŷ = {net.forward([x])[0, 0]:g}   ℓ = {loss:g}   ∂ℓ/∂(w_0, w_1
 train(net, eta, steps=1)
 print(f"  one step: (w_0, w_1, b) = {net.params}   ŷ = {net.forward([x])[0, 0]:g}   ℓ = {net.loss([x], [y]):g}")
 
+# The engine's own account of the step.
+print("\nwith every equation\n")
+print(explain(from_zero(), x, y, learning_rate=eta))
+
 # How it goes on. A step takes ŷ − y to ŷ − y − η δ (x_0² + x_1² + 1) = (1 − 2 η · 14) (ŷ − y): with η = 0.01 the error
 # shrinks to 0.72 of itself every time, ℓ to 0.72². Past η = 1/14 the factor is below −1 and every step makes it worse.
 squares = x[0] ** 2 + x[1] ** 2 + 1
+ax = None
 for eta in (0.01, 0.05, 0.1):
     factor = 1 - 2 * eta * squares
-    losses = train(from_zero(), eta, steps=6)
+    history = train(from_zero(), eta, steps=6)
     print(f"\nη = {eta}: each step leaves {factor:g} of the error")
-    print("  ℓ measured  ", "  ".join(f"{ell:9.4g}" for ell in losses))
+    print("  ℓ measured  ", "  ".join(f"{ell:9.4g}" for ell in history.loss))
     print("  ℓ foretold  ", "  ".join(f"{100 * factor ** (2 * t):9.4g}" for t in range(6)))
+    ax = LossCurveDisplay.from_history(history, name=f"η = {eta}", ax=ax).ax_
+ax.figure.savefig("04_learning_rates.png")
+print("\npicture: 04_learning_rates.png")

@@ -12,6 +12,7 @@ import numpy as np
 
 from mlp_jit import Network, fit
 from mlp_jit.engines.layers import Dense, ReLU, Sequential
+from mlp_jit.plots import DecisionBoundaryDisplay
 
 ETA, DECAY, STEPS = 0.5, 1e-3, 200
 rng = np.random.default_rng(0)
@@ -74,3 +75,6 @@ params = np.concatenate([param.ravel() for param in model.params])
 print(f"\nafter {STEPS} steps, largest difference in θ: {np.abs(params - net.params).max():.1e}")
 for name, outputs in (("layers", model.forward(X)), ("loops", net.forward(X))):
     print(f"accuracy by {name}: {np.mean(outputs.argmax(axis=1) == y):.3f}")
+
+DecisionBoundaryDisplay.from_network(net, X, y).figure_.savefig("09_circle.png")
+print("picture: 09_circle.png")

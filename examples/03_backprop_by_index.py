@@ -14,6 +14,8 @@ import math
 import numpy as np
 
 from mlp_jit import Network, fit
+from mlp_jit.plots import GradientNormsDisplay
+from mlp_jit.study import check_gradients
 
 X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
 y = [0.0, 1.0, 1.0, 0.0]
@@ -63,24 +65,17 @@ by_loops = np.concatenate([part.ravel() for l in range(1, L + 1) for part in (dW
 loss, by_engine = net.gradient(X, y, engine="loops")
 _, by_matrices = net.gradient(X, y, engine="vectorized")
 
-
 # Check 2: no calculus at all. Move one parameter a little both ways and see what the loss does.
-def central_difference(p, h=1e-5):
-    moved, losses = net.copy(), []
-    for step in (h, -h):
-        moved.params[p] = net.params[p] + step
-        losses.append(moved.loss(X, y))
-    return (losses[0] - losses[1]) / (2 * h)
-
-
-by_difference = np.array([central_difference(p) for p in range(net.n_params)])
+check = check_gradients(net, X, y, engine="loops")
+by_difference = check.numeric
 
 print(f"∂L/∂θ of the {net.n_params} parameters\n\n  p      by loops   by the engine   by difference")
 for p in range(net.n_params):
     print(f"{p:3d} {by_loops[p]:13.9f} {by_engine[p]:15.9f} {by_difference[p]:15.9f}")
 print(f"\nloops against engine:      {np.abs(by_loops - by_engine).max():.1e}")
 print(f"loops against matrices:    {np.abs(by_loops - by_matrices).max():.1e}")
-print(f"loops against differences: {np.abs(by_loops - by_difference).max():.1e}")
+print(f"loops against differences: {np.abs(by_loops - by_difference).max():.1e}\n")
+print("\n".join(str(check).splitlines()[:8]))  # the entries that agree the least come first
 
 # E6, by hand and by fit: one epoch of one batch is one step.
 eta = 0.5
@@ -88,3 +83,7 @@ by_hand = net.params - eta * by_loops
 fit(net, X, y, optimizer="sgd", learning_rate=eta, batch_size=N, epochs=1, shuffle=False)
 print(f"\none step with η = {eta}: L falls from {loss:.6f} to {net.loss(X, y):.6f}")
 print(f"θ by hand against fit:     {np.abs(by_hand - net.params).max():.1e}")
+
+# Picture: how long δ is at each layer.
+GradientNormsDisplay.from_network(net, X, y).figure_.savefig("03_gradient_norms.png")
+print("picture: 03_gradient_norms.png")

@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from mlp_jit import Network, fit
+from mlp_jit.plots import DecisionBoundaryDisplay
 
 SEED, EPOCHS = 4, 300
 SGD = {"optimizer": "sgd", "learning_rate": 0.01, "l2": 1e-4}  # weight decay is the gradient of l2/2 ‖w‖²
@@ -56,3 +57,6 @@ print(picture(net))
 # Is it the noise of small batches, or the number of steps? As many full-batch steps, from the same start:
 print("\nfrom the same start, with as many full-batch steps")
 train(start, len(X), 8 * EPOCHS)
+
+DecisionBoundaryDisplay.from_network(net, X, y).figure_.savefig("08_quadrants.png")
+print("picture: 08_quadrants.png")

@@ -10,21 +10,13 @@ up for those.
 import numpy as np
 
 from mlp_jit import Network, fit
-from mlp_jit.activations import HIDDEN
 from mlp_jit.initializers import orthogonal
+from mlp_jit.plots import GradientNormsDisplay
 
 DEPTH, WIDTH = 10, 16
 
-# 1. The largest slope of each φ, on a fine grid.
-grid = np.linspace(-6, 6, 12001)
-print("largest φ'")
-for name in ("sigmoid", "tanh", "relu", "gelu"):
-    phi = HIDDEN[name]
-    slopes = [phi.slope(z, phi.phi(z)) for z in grid]
-    print(f"  {name:8} {max(slopes):.4f}, first at z = {grid[np.argmax(slopes)]:.3f}")
 
-
-# 2. How much of δ arrives at each layer.
+# 1. How much of δ arrives at each layer.
 def orthogonal_larger(rng, n_in, n_out):
     """Orthogonal weights times √2: for ReLU."""
     return np.sqrt(2) * orthogonal(rng, n_in, n_out)
@@ -53,9 +45,15 @@ for l in range(DEPTH, 0, -1):
     bars = ["#" * round(8 + np.log10(part)) for part in (sigmoid, relu)]
     print(f"{l:5d}  {sigmoid:.1e}  {0.25 ** (DEPTH + 1 - l):.1e}  {bars[0]:9}  {relu:.1e}  {bars[1]}")
 
-# 3. What it means for learning: the same data, optimizer and number of steps. A pure guess has loss ln 2 = 0.6931.
+ax = None
+for name, net in nets.items():
+    ax = GradientNormsDisplay.from_network(net, X, y, name=name, ax=ax).ax_
+ax.figure.savefig("10_gradient_norms.png")
+
+# 2. What it means for learning: the same data, optimizer and number of steps. A pure guess has loss ln 2 = 0.6931.
 print("\n300 epochs of mini-batches of 64")
 for name, net in nets.items():
     history = fit(net, X, y, optimizer="sgd", learning_rate=0.05, batch_size=64, epochs=300, random_state=0)
     accuracy = np.mean(net.forward(X).argmax(axis=1) == y)
     print(f"  {name:8} loss {history.loss[0]:.4f} → {history.loss[-1]:.4f}   accuracy {accuracy:.3f}")
+print("picture: 10_gradient_norms.png")

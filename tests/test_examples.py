@@ -96,7 +96,7 @@ def test_backprop_by_index(run):
     assert number(text, "loops against engine:") < 1e-14
     assert number(text, "loops against matrices:") < 1e-14
     assert number(text, "loops against differences:") < 1e-9
-    assert "20 parameters, no wrong" in text
+    assert "20 parameters, none wrong" in text
     assert number(text, "θ by hand against fit:") < 1e-14
     _, before, after = numbers(text, "one step with η =")
     assert after < before

@@ -187,7 +187,7 @@ def test_a_large_network_is_shown_in_part_and_says_so():
     assert "6 samples, 4 of 6 shown" in text
     assert "64 → 100 units, 8 of 100 shown" in text
     assert "Gradient, layer 1, 24 of 6,500 shown" in text
-    unit = explanation.unit(1, 77, 6).text()
+    unit = str(explanation.unit(1, 77, 6))
     assert unit.startswith("Layer 1, unit 77, sample 6")
     assert f"= {explanation.trace.z[0][5, 76]:.4g}".replace("-", "−") in unit
     assert "w_64,77" not in unit

@@ -120,12 +120,54 @@ class Section:
     items: Sequence[Equation | Table] = ()
 
 
-@dataclass
-class Document:
+class Report:
+    """What the study tools return: a `document()` that prints, shows in a notebook, and comes as LaTeX."""
+
+    def document(self) -> "Document":
+        raise NotImplementedError
+
+    def show(self) -> None:
+        """Print to the terminal: in colour where rich is installed (pip install 'mlp_jit[progress]')."""
+        try:
+            from rich.console import Console
+        except ImportError:
+            print(self)
+        else:
+            Console(file=sys.stdout, soft_wrap=True).print(self)
+
+    def to_latex(self) -> str:
+        """The whole of it as one LaTeX `aligned` block, for math mode."""
+        return self.document().latex()
+
+    def __str__(self) -> str:
+        return self.document().text()
+
+    __repr__ = __str__
+
+    def __rich__(self) -> Any:
+        from rich.text import Text
+
+        styles = {"title": "bold", "heading": "bold cyan", "note": "italic", "tag": "dim", "sign": "dim",
+                  "name": "bold", "letters": "", "numbers": "green", "value": "bold yellow"}  # fmt: skip
+        lines = [Text.assemble(*((text, styles[role]) for role, text in line)) for line in self.document().lines()]
+        return Text("\n").join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.document().html()
+
+    def _repr_latex_(self) -> str:
+        return f"$$\n{self.to_latex()}\n$$"
+
+
+@dataclass(repr=False)
+class Document(Report):
     """A title and sections."""
 
     title: str
     sections: list[Section]
+
+    def document(self) -> "Document":
+        return self
 
     def lines(self) -> list[list[tuple[str, str]]]:
         """Every line as (role, text) pairs, for plain and for rich text."""
@@ -207,42 +249,3 @@ def _table_latex(table: Table) -> str:
 
 def _latex_text(text: str) -> str:
     return re.sub(r"([_%#&$])", r"\\\1", text)
-
-
-class Report:
-    """What the study tools return: a `document()` that prints, shows in a notebook, and comes as LaTeX."""
-
-    def document(self) -> Document:
-        raise NotImplementedError
-
-    def show(self) -> None:
-        """Print to the terminal: in colour where rich is installed (pip install 'mlp_jit[progress]')."""
-        try:
-            from rich.console import Console
-        except ImportError:
-            print(self)
-        else:
-            Console(file=sys.stdout, soft_wrap=True).print(self)
-
-    def to_latex(self) -> str:
-        """The whole of it as one LaTeX `aligned` block, for math mode."""
-        return self.document().latex()
-
-    def __str__(self) -> str:
-        return self.document().text()
-
-    __repr__ = __str__
-
-    def __rich__(self) -> Any:
-        from rich.text import Text
-
-        styles = {"title": "bold", "heading": "bold cyan", "note": "italic", "tag": "dim", "sign": "dim",
-                  "name": "bold", "letters": "", "numbers": "green", "value": "bold yellow"}  # fmt: skip
-        lines = [Text.assemble(*((text, styles[role]) for role, text in line)) for line in self.document().lines()]
-        return Text("\n").join(lines)
-
-    def _repr_html_(self) -> str:
-        return self.document().html()
-
-    def _repr_latex_(self) -> str:
-        return f"$$\n{self.to_latex()}\n$$"

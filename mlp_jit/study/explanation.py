@@ -85,7 +85,7 @@ def _batch(network: Network, x: Any, y: Any) -> tuple[Any, Any]:
     return X[np.newaxis], Y
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Explanation(Report):
     """What `explain` returns.
 

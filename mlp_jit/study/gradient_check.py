@@ -94,7 +94,7 @@ def in_float64(network: Network) -> Network:
     return twin
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class GradientCheck(Report):
     """What `check_gradients` returns: an entry for each parameter that was checked.
 
@@ -165,7 +165,7 @@ class GradientCheck(Report):
         worst = self.worst[:ROWS]
         wrong = int(np.sum((self.error > TOLERANCE) & ~self.at_kink))
         kinks = int(np.sum(self.at_kink))
-        verdict = f"{some} parameters, {wrong or 'no'} wrong; largest relative error {self.error[worst[0]]:.1e}"
+        verdict = f"{some} parameters, {wrong or 'none'} wrong; largest relative error {self.error[worst[0]]:.1e}"
         notes = [verdict] + ([f"{kinks} at a kink, where there is no one slope"] if kinks else [])
         rows = [
             (self.name(p), f"{self.backprop[p]:.9g}", f"{self.numeric[p]:.9g}", f"{self.error[p]:.1e}",

@@ -35,7 +35,7 @@ def close():
 
 @pytest.fixture(scope="module")
 def classifier():
-    return MLPClassifier((4,), random_state=0, tol=10, n_iter_no_change=3).fit(X, NAMES[y])
+    return MLPClassifier(hidden_layer_sizes=(4,), random_state=0, tol=10, n_iter_no_change=3).fit(X, NAMES[y])
 
 
 def network(sizes=(2, 4, 1), **options):
@@ -96,7 +96,7 @@ def test_decision_boundaries_of_other_outputs(output, targets):
 def test_decision_boundary_of_an_estimator_names_its_classes(classifier):
     display = DecisionBoundaryDisplay.from_estimator(classifier, X, NAMES[y], grid_resolution=20)
     assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["no", "yes"]
-    regressor = MLPRegressor((4,), random_state=0, tol=10, n_iter_no_change=3).fit(X, X[:, 0])
+    regressor = MLPRegressor(hidden_layer_sizes=(4,), random_state=0, tol=10, n_iter_no_change=3).fit(X, X[:, 0])
     assert drawn(DecisionBoundaryDisplay.from_estimator(regressor, X, X[:, 0], grid_resolution=20).figure_)
 
 

@@ -10,6 +10,8 @@ BIN := .venv/bin
 endif
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
+WORKERS ?= 2
+SPREAD := -n $(WORKERS) --dist loadfile
 ASV := cd asv_bench && ../$(PY) -m asv
 KERNELS := mlp_jit/_math.py,mlp_jit/activations.py,mlp_jit/dropout.py,mlp_jit/losses.py,mlp_jit/optimizers.py,mlp_jit/engines/*
 COVERAGE_FLOOR := 97
@@ -29,10 +31,10 @@ demo: .venv/installed-demo ## train on handwritten digits and time the engines
 	$(PY) -m mlp_jit demo
 
 test: .venv/installed-test ## the tests
-	$(PYTEST) -m "not examples and not cpu and not browser" $(ARGS)
+	$(PYTEST) $(SPREAD) -m "not examples and not cpu and not browser" $(ARGS)
 
 test-examples: .venv/installed-test ## every example
-	$(PYTEST) -m examples $(ARGS)
+	$(PYTEST) $(SPREAD) -m examples $(ARGS)
 
 test-browser: .venv/browser ## the study page in a real browser
 	$(PYTEST) -m browser $(ARGS)
@@ -44,13 +46,13 @@ test-python: .venv/installed-test ## the kernels as plain Python, with branch co
 # Bounds are not checked under prange, hence one thread, nor in code that an earlier run left in the cache.
 test-bounds: .venv/installed-test ## the serial kernels with every index checked
 	rm -rf .venv/bounds-cache
-	NUMBA_BOUNDSCHECK=1 NUMBA_NUM_THREADS=1 NUMBA_CACHE_DIR="$(CURDIR)/.venv/bounds-cache" $(PYTEST) -m bounds $(ARGS)
+	NUMBA_BOUNDSCHECK=1 NUMBA_NUM_THREADS=1 NUMBA_CACHE_DIR="$(CURDIR)/.venv/bounds-cache" $(PYTEST) $(SPREAD) -m bounds $(ARGS)
 
 test-workqueue: .venv/installed-test ## the threads' tests on the layer that macOS gets
-	NUMBA_THREADING_LAYER=workqueue $(PYTEST) -m threads $(ARGS)
+	NUMBA_THREADING_LAYER=workqueue $(PYTEST) $(SPREAD) -m threads $(ARGS)
 
 test-cpu: .venv/installed-test ## the lanes engine compiled for other CPUs
-	$(PYTEST) -m cpu $(ARGS)
+	$(PYTEST) $(SPREAD) -m cpu $(ARGS)
 
 lint: .venv/installed-dev ## style and common mistakes
 	$(PY) -m ruff check .

@@ -378,9 +378,10 @@ def test_scratch_does_not_grow_with_the_batch(engine, short_chunks):
 
 def digest(engine, n_threads, dtype="float32"):
     """A hash of all that an engine makes of work that is large enough for threads, in four blocks of E6."""
-    network, X, y, weight = problem((64, 97, 64, 5), activation=("tanh", "relu"), output="softmax", n=300, dtype=dtype)
+    network, X, y, weight = problem((64, 97, 64, 5), activation=("tanh", "relu"), output="softmax", n=320, dtype=dtype)
     engine = COMPILED[engine]
     assert 128 * network.n_params > engine.PARALLEL_WORK
+    assert 320 * network.n_params > COMPILED["lanes"].REGION * COMPILED["lanes"].PARALLEL_WORK
     outputs = [
         engine.forward(network, X, n_threads=n_threads),
         *engine.evaluate(network, X, y, weight, n_threads=n_threads),
@@ -389,7 +390,7 @@ def digest(engine, n_threads, dtype="float32"):
     optimizer = OPTIMIZERS["adam"]()
     for rate, regularization in ((1e-2, EVERYTHING), (1e-3, {})):
         loss = engine.train_epoch(
-            network, X, y, weight, np.arange(300), 128, optimizer, np.full(3, rate),
+            network, X, y, weight, np.arange(320), 128, optimizer, np.full(3, rate),
             regularization=Regularization(**regularization), n_threads=n_threads,
         )  # fmt: skip
         outputs += [loss, network.params.copy()]

@@ -45,7 +45,8 @@ if TYPE_CHECKING:
     from ..optimizers import Optimizer
 
 FEW = 4  # rows up to which `forward` is the textbook's: its innermost loop, over j, has no lanes to fill with samples
-PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used
+PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used: there two take 0.9 of one's time
+REGION = 20  # as many batches' worth of work, some 200 µs, is the least that is worth opening a region, up to 100 µs
 NO_STEP = -1  # the optimizer's code where only the gradient is asked for
 
 
@@ -361,8 +362,10 @@ def _only_compiled() -> None:
         raise NotImplementedError('the lanes engine exists only compiled: under NUMBA_DISABLE_JIT use engine="loops"')
 
 
-def _workers(network: "Network", rows: int, n_threads: int | None) -> int:
-    return threads(n_threads) if rows * network.n_params >= PARALLEL_WORK else 1
+def _workers(network: "Network", batch: int, rows: int, n_threads: int | None) -> int:
+    """How many workers a call on so many rows, in batches of so many, is worth."""
+    worth = batch * network.n_params >= PARALLEL_WORK and rows * network.n_params >= REGION * PARALLEL_WORK
+    return threads(n_threads) if worth else 1
 
 
 def _train(
@@ -378,7 +381,7 @@ def _train(
     """`train_worker` in a workspace of its own; g (P,) receives the gradient where no step is taken."""
     _only_compiled()
     rows = max(1, min(batch_size, data.order.size))
-    workers = _workers(network, rows, n_threads)
+    workers = _workers(network, rows, data.order.size, n_threads)
     dropout = regularization.dropout_by_layer(network.sizes)
     number = network.dtype.type
     rules = Rules(
@@ -400,7 +403,7 @@ def _evaluate(
     """(L, outputs) by `evaluate_worker`; L is 0 where y is empty."""
     _only_compiled()
     rows, dtype = X.shape[0], network.dtype
-    workers = _workers(network, rows, n_threads)
+    workers = _workers(network, rows, rows, n_threads)
     model, work = workspace(network, rows, workers, trains=False, loss=y.size > 0)
     order, out = np.arange(rows), np.empty((rows, network.sizes[-1]), dtype)
     N = float(sample_weight.sum(dtype=np.float64))

@@ -134,6 +134,50 @@ def test_every_block_of_parameters_is_updated(twin):
     np.testing.assert_array_equal(theta, -gradient)
 
 
+# --------------------------------------------------------------------------------------- Keras
+
+# Where Keras' own tests have ten parameters of 1 after a gradient of 0.01 and then k gradients 0.1, 0.2, … 1.0; one
+# number where all ten are alike. Its published figures, to four decimals.
+GOLDEN = [
+    (SGD(nesterov=True), 0.01, [
+        0.9999,
+        [0.9989, 0.9979, 0.9969, 0.9959, 0.9949, 0.9939, 0.9929, 0.9919, 0.9909, 0.9899],
+        [0.9979, 0.9959, 0.9939, 0.9919, 0.9899, 0.9879, 0.9859, 0.9839, 0.9819, 0.9799],
+        [0.9969, 0.9939, 0.9909, 0.9879, 0.9849, 0.9819, 0.9789, 0.9759, 0.9729, 0.9699],
+        [0.9959, 0.9919, 0.9879, 0.9839, 0.9799, 0.9759, 0.9719, 0.9679, 0.9639, 0.9599],
+    ]),
+    (AdamW(epsilon=2.0, weight_decay=0.5, epsilon_hat=True), 1.0, [
+        0.4998,
+        [0.2486, 0.2475, 0.2463, 0.2451, 0.2440, 0.2428, 0.2417, 0.2405, 0.2394, 0.2382],
+        [0.1223, 0.1198, 0.1174, 0.1149, 0.1124, 0.1100, 0.1075, 0.1051, 0.1027, 0.1003],
+        [0.0586, 0.0549, 0.0512, 0.0475, 0.0439, 0.0402, 0.0366, 0.0330, 0.0294, 0.0258],
+        [0.0263, 0.0215, 0.0167, 0.0120, 0.0073, 0.0026, -0.0021, -0.0067, -0.0113, -0.0159],
+    ]),
+    (NAdam(0.5, 0.67, 1e-5, momentum_decay=1.0), 0.5, [
+        0.4281,
+        [-0.1738, -0.1731, -0.1726, -0.1723, -0.1721, -0.1720, -0.1719, -0.1718, -0.1718, -0.1717],
+        [-0.7115, -0.7103, -0.7096, -0.7092, -0.7090, -0.7088, -0.7086, -0.7085, -0.7085, -0.7084],
+        [-1.2335, -1.2322, -1.2313, -1.2309, -1.2306, -1.2304, -1.2302, -1.2301, -1.2300, -1.2299],
+        [-1.7492, -1.7478, -1.7469, -1.7464, -1.7461, -1.7459, -1.7457, -1.7456, -1.7455, -1.7454],
+    ]),
+    (Lion(0.9, 0.99), 0.001, [0.999, 0.998, 0.997, 0.996, 0.995]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("optimizer", "eta", "golden"), GOLDEN, ids=lambda value: type(value).__name__)
+def test_the_trajectories_that_keras_publishes(optimizer, eta, golden):
+    """Of its optimizers that define the same step: its Adam's figures are AMSGrad's, its RMSprop's are centred, its
+    Adagrad's start from another sum of squares.
+    """
+    optimizer = copy.deepcopy(optimizer)
+    theta = np.ones(10)
+    optimizer.start(theta)
+    for t, expected in enumerate(golden, start=1):
+        g = np.full(10, 0.01) if t == 1 else np.arange(1, 11) / 10
+        step(update.serial, optimizer, theta, g, eta, t)
+        np.testing.assert_allclose(theta, np.broadcast_to(expected, 10), rtol=0, atol=6e-5)
+
+
 # --------------------------------------------------------------------------------------- PyTorch
 
 TORCH = {

@@ -16,13 +16,19 @@ import sys
 import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .._jit import call_entry, kernel
 
 LINE = 16  # int64 in two cache lines, which processors fetch together
 PHASE = 2**32
-SPINS = 2000  # looks at a counter, some 20 µs, before a waiting worker offers its core to others
+SPINS = 1000  # looks at a counter, some tens of µs, before a waiting worker offers its core to others
+PAUSES = {
+    "x86": ("llvm.x86.sse2.pause", []),
+    "aarch64": ("llvm.aarch64.hint", [1]),
+    "arm64": ("llvm.aarch64.hint", [1]),
+}
 GIVE_WAY = ctypes.CDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
 
 
@@ -72,6 +78,21 @@ def replace(typingctx, counters, p, old, new):
     return types.boolean(counters, types.intp, types.int64, types.int64), codegen
 
 
+@intrinsic
+def pause(typingctx):
+    """A moment in which the processor's other thread may go on, where there is one and an instruction for it."""
+
+    def codegen(context, builder, signature, args):
+        for family, (name, numbers) in PAUSES.items():
+            if builder.module.triple.startswith(family):
+                values = [ir.Constant(ir.IntType(32), number) for number in numbers]
+                function_type = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+                builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), values)
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
 # --------------------------------------------------------------------------------------- a phase
 
 
@@ -103,6 +124,7 @@ def wait(counters, finished, give_way):
     """layout: until so many tasks are finished since the call began; returns their number."""
     spins = 0
     while read(counters, 0) < finished:
+        pause()
         spins += 1
         if spins > SPINS:
             call_entry(give_way, ())

@@ -13,6 +13,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mlp_jit import MLPClassifier, MLPRegressor
 
+if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
+    pytest.skip("scikit-learn 1.9 is what the estimators are measured by", allow_module_level=True)
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
@@ -38,9 +40,6 @@ def test_checks_of_every_estimator_in_a_pipeline(estimator, check):
     check(estimator)
 
 
-@pytest.mark.skipif(
-    tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9), reason="the estimators follow scikit-learn 1.9"
-)
 def test_their_own_tests_pass_with_ours_in_their_place(tmp_path):
     """Run where they are installed, under a plugin that puts ours in their place."""
     paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])

@@ -1,6 +1,8 @@
-"""python -m mlp_jit demo | info | study"""
+"""python -m mlp_jit demo | info | study | warmup"""
 
 import argparse
+
+from .engines import DEFAULT, ENGINES
 
 
 def main() -> None:
@@ -10,6 +12,9 @@ def main() -> None:
     commands.add_parser("info", help="show the CPU, the threads and the cache, and measure the arithmetic rate")
     study = commands.add_parser("study", help="write the playground that shows every z, a and δ, one HTML file")
     study.add_argument("--out", required=True, metavar="FILE", help="the file to write; any browser opens it")
+    warmup = commands.add_parser("warmup", help="compile ahead what fit, evaluation and prediction need")
+    warmup.add_argument("--dtype", nargs="+", choices=("float32", "float64"), default=["float32"])
+    warmup.add_argument("--engine", nargs="+", choices=ENGINES, default=[DEFAULT])
     arguments = parser.parse_args()
     if arguments.command == "demo":
         from .demo import demo
@@ -19,6 +24,13 @@ def main() -> None:
         from .info import info
 
         info()
+    elif arguments.command == "warmup":
+        from .warmup import warm_up
+
+        try:
+            warm_up(arguments.dtype, arguments.engine)
+        except OSError as error:
+            warmup.error(str(error))
     else:
         from .study.page import write
 

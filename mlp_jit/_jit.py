@@ -24,6 +24,7 @@ import site
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -31,10 +32,13 @@ from typing import Any
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit, prange, types
+from numba import njit, prange, types
 from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils
+from numba.core.ccallback import CFunc
 from numba.extending import intrinsic, overload
+
+from ._cache import FunctionFiles
 
 # No fastmath: it lets LLVM round differently in each copy of a function that it makes, so that a serial and a parallel
 # twin, or a process that compiles and one that loads the cache, would differ in the last bits. Sums are fast all the
@@ -49,10 +53,15 @@ FLAGS: dict[str, Any] = {
 
 def _compile(function: Callable, **options: Any) -> Any:
     """njit with the house's flags, cached on disk where the disk allows it."""
-    try:
-        return njit(**FLAGS, **options, cache=True)(function)
-    except RuntimeError:  # a read-only install and no writable home: compile afresh in each process
-        return njit(**FLAGS, **options, cache=False)(function)
+    compiled = njit(**FLAGS, **options, cache=False)(function)
+    return compiled if compiled is function else _cached(compiled, function)  # itself with NUMBA_DISABLE_JIT
+
+
+def _cached(compiled: Any, function: Callable) -> Any:
+    """What is to be compiled, given its disk cache."""
+    with suppress(RuntimeError):  # a read-only install and no writable home: compile afresh in each process
+        compiled._cache = FunctionFiles(function)
+    return compiled
 
 
 def kernel(function: Callable) -> Any:
@@ -85,10 +94,9 @@ def c_function(signature: Any, function: Callable) -> int:
     it are cut off before anything is typed.
     """
     flags = FLAGS | {"no_cfunc_wrapper": False}
-    try:
-        entry = cfunc(signature, **flags, cache=True)(function)
-    except RuntimeError:
-        entry = cfunc(signature, **flags, cache=False)(function)
+    # What `cfunc` does, which compiles at once and leaves no moment to give it a cache.
+    entry = _cached(CFunc(function, (signature.args, signature.return_type), locals={}, options=flags), function)
+    entry.compile()
     _entries.append(entry)
     return int(entry.address)
 

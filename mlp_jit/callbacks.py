@@ -97,13 +97,21 @@ class Progress(Callback):
 
     def open_bar(self) -> Any:
         """rich's progress bar, or None where it is not installed or could not be drawn."""
-        try:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-        except ImportError:
-            return None
-        console = Console(file=self.out)
-        if not (self.out.isatty() or console.is_jupyter):
-            return None
-        columns = TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[figures]}")
-        return Progress(*columns, TimeElapsedColumn(), console=console)
+        return open_bar(self.out, "epoch")
+
+
+def open_bar(out: Any, unit: str) -> Any:
+    """rich's progress bar, counting in this unit; None where rich is not installed or could not draw on `out`.
+
+    Its tasks have a field `figures`, which stands behind the bar.
+    """
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    except ImportError:
+        return None
+    console = Console(file=out)
+    if not (out.isatty() or console.is_jupyter):
+        return None
+    columns = TextColumn(unit), MofNCompleteColumn(), BarColumn(), TextColumn("{task.fields[figures]}")
+    return Progress(*columns, TimeElapsedColumn(), console=console)

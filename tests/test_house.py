@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import mlp_jit
+from mlp_jit import _cache
 
 PACKAGE = Path(mlp_jit.__file__).parent
 MODULES = {
@@ -19,13 +20,13 @@ COMPILING = {"kernel", "inlined", "template", "team", "twins", "by_dtype"}  # wh
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [
-    {"_jit", "_math", "validation"},
+    {"_cache", "_jit", "_math", "validation"},
     {"activations", "losses", "optimizers", "initializers", "schedules", "dropout", "callbacks"},
     {"engines", "engines.*"},
     {"network"},
     {"training"},
     {"estimators", "estimators.*", "study.*", "plots.*"},
-    {"__init__", "demo", "info"},
+    {"__init__", "demo", "info", "warmup"},
     {"__main__"},
 ]
 
@@ -147,7 +148,22 @@ def test_each_compilation_says_all_flags():
     for call in calls:
         assert "FLAGS" in ast.unparse(call)
         assert call.func.id == "overload" or "cache" in {keyword.arg for keyword in call.keywords}
+    (entry,) = (
+        call for call in ast.walk(tree("_jit")) if isinstance(call, ast.Call) and ast.unparse(call.func) == "CFunc"
+    )
+    assert "flags" in ast.unparse(entry)
     assert {"fastmath", "error_model", "nogil"} <= set(mlp_jit._jit.FLAGS)
+
+
+def test_the_cache_goes_by_every_module_that_may_be_compiled():
+    """A kernel's callees and constants stand on its own line of LAYERS or above it (`test_imports_run_one_way`)."""
+    digested = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        for name in _cache.SOURCES
+        for path in PACKAGE.glob(f"{name}.py")
+    }
+    assert digested == {module for module in MODULES if layer(module) < LAYERS.index({"network"})}
+    assert {module for module in MODULES if kernels(module)} <= digested
 
 
 @EVERY_MODULE

@@ -61,11 +61,12 @@ def jobs_of(engine: str, dtype: str) -> Iterator[tuple[str, Callable[[], object]
 
     for n_threads in sorted({1, threads(None)}):
         suffix = "" if n_threads == 1 else f", {n_threads} threads"
-        usual, settings = network(HIDDEN[0], OUTPUTS[0]), {"engine": engine, "n_threads": n_threads}
-        yield f"prediction of a row{suffix}", partial(usual.forward, X[:1], **settings)
-        yield f"prediction{suffix}", partial(usual.forward, X, **settings)
+        usual = network(HIDDEN[0], OUTPUTS[0])
+        forward = partial(usual.forward, engine=engine, n_threads=n_threads)
+        yield f"prediction of a row{suffix}", partial(forward, X[:1])
+        yield f"prediction{suffix}", partial(forward, X)
         yield f"training{suffix}", partial(train, HIDDEN[0], OUTPUTS[0], OPTIMIZERS[0], n_threads)
-        yield f"gradient{suffix}", partial(usual.gradient, X, y, **settings)
+        yield f"gradient{suffix}", partial(usual.gradient, X, y, engine=engine, n_threads=n_threads)
     for activation in HIDDEN:
         yield activation, partial(train, activation, OUTPUTS[0], OPTIMIZERS[0], 1)
     for output in OUTPUTS:

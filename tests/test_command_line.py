@@ -74,4 +74,4 @@ def test_an_unknown_command_is_refused(arguments):
 
 def test_help_lists_the_commands():
     out, _ = finish(start("-m", "mlp_jit", "--help"))
-    assert set(re.findall(r"^ +(\w+) {2,}\w", out, re.MULTILINE)) == {"demo", "info", "study"}
+    assert set(re.findall(r"^ +(\w+) {2,}\w", out, re.MULTILINE)) == {"demo", "info", "study", "warmup"}

@@ -105,7 +105,7 @@ def test_tiles_of_arm_give_the_same_numbers(tmp_path):
 def test_same_bits_cold_and_warm(tmp_path):
     """Compiled in one process, loaded in the next, and as it is here; this CPU's registers are used where it is x86."""
     cold = variant(tmp_path, "float32")
-    assert list((tmp_path / "cache").rglob("lanes.*.nbi"))
+    assert list((tmp_path / "cache").rglob("lanes.*.nbc"))
     warm = variant(tmp_path, "float32")
     for name, here in numbers("float32").items():
         assert cold[name].tobytes() == warm[name].tobytes() == here.tobytes()

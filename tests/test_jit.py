@@ -216,11 +216,6 @@ def test_an_error_leaves_the_number_of_threads():
 # --------------------------------------------------------------------------------------- import, cache
 
 
-FORWARD = """
-import numpy as np
-from mlp_jit import Network
-print(Network([2, 3, 1], random_state=0).forward(np.eye(2)).tobytes().hex())
-"""
 IMPORT = """
 import sys
 from numba.core import event
@@ -230,8 +225,10 @@ with event.install_recorder("numba:compile") as recorder:
 """
 IMPORT_ALONE = """
 import gc, sys
+import numba
+others = set(sys.modules)  # Numba looks for SciPy itself
 import mlp_jit
-print(sorted({"sklearn", "rich", "matplotlib", "pandas"} & set(sys.modules)))
+print(sorted({"sklearn", "scipy", "rich", "matplotlib", "pandas"} & (set(sys.modules) - others)))
 from numba.core.registry import CPUDispatcher
 compiled = [x for x in gc.get_objects() if isinstance(x, CPUDispatcher) and x.__module__.startswith("mlp_jit")]
 print(len(compiled) > 50, sum(len(x.signatures) for x in compiled))
@@ -241,20 +238,6 @@ print(len(compiled) > 50, sum(len(x.signatures) for x in compiled))
 def test_importing_compiles_nothing_and_loads_nothing_else():
     assert run(IMPORT) == "0 0\n"
     assert run(IMPORT_ALONE) == "[]\nTrue 0\n"
-
-
-def test_it_works_where_no_cache_can_be_written():
-    """As in a read-only installation with no writable home: Numba raises an error where a function is decorated."""
-    read_only = """
-import tempfile
-def refuse(*arguments, **settings):
-    raise OSError(30, "Read-only file system")
-tempfile.TemporaryFile = refuse
-"""
-    check = "from mlp_jit.engines import loops; print(loops.gather.stats.cache_path)"
-    forward, cache = run(read_only + FORWARD + check).split()
-    assert cache == "None"
-    assert forward == run(FORWARD).strip()
 
 
 def test_an_uninstalled_copy_compiles_in_two_processes_at_once(tmp_path):
@@ -272,7 +255,7 @@ print(mlp_jit.__file__, *(net.forward(X, n_threads=n).tobytes().hex() for n in (
     settings = {"root": tmp_path / "copy", "cwd": tmp_path, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     at_once = [start("-c", code, **settings) for _ in range(2)]
     outputs = [finish(process)[0].split() for process in at_once]
-    assert list((tmp_path / "cache").rglob("*.nbi"))
+    assert list((tmp_path / "cache").rglob("*.nbc"))
     outputs.append(run(code, **settings).split())
     assert {file for file, *_ in outputs} == {os.path.join(tmp_path, "copy", "mlp_jit", "__init__.py")}
     assert len({forward for _, *forwards in outputs for forward in forwards}) == 1

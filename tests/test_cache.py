@@ -1,0 +1,146 @@
+"""The disk cache: what a changed source, two writers at once, an unwritable disk and `warmup` do to it."""
+
+import io
+import os
+import shutil
+import sys
+
+import pytest
+from processes import ROOT, finish, run, start
+
+from mlp_jit import _cache, warmup
+
+CALLER = """
+from numba.core import event
+with event.install_recorder("numba:run_pass") as passes:
+    from mlp_jit._jit import kernel
+    from mlp_jit.activations import relu
+
+    @kernel
+    def caller(z):
+        "math: calls a kernel of another file."
+        return relu(z)
+
+    print(caller(-2.0), len(passes.buffer) > 0)
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, and what starts a process with it."""
+    shutil.copytree(ROOT / "mlp_jit", tmp_path / "mlp_jit", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "mlp_jit", {"root": tmp_path, "cwd": tmp_path, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+
+def test_a_changed_callee_in_another_file_is_compiled_anew(package, tmp_path):
+    """Also where its file's time and length are as before, as in wheels built with SOURCE_DATE_EPOCH."""
+    folder, settings = package
+    settings |= {"PYTHONDONTWRITEBYTECODE": "1"}  # Python itself would go by time and length
+    (tmp_path / "caller.py").write_text(CALLER, encoding="utf-8")
+    callee = folder / "activations.py"
+    times = callee.stat()
+    outputs = [finish(start("caller.py", **settings))[0].split() for _ in range(2)]
+    text = callee.read_text(encoding="utf-8")
+    assert text.count("return max(z, type") == 1
+    callee.write_text(text.replace("return max(z, type", "return min(z, type"), encoding="utf-8")
+    os.utime(callee, ns=(times.st_atime_ns, times.st_mtime_ns))
+    outputs += [finish(start("caller.py", **settings))[0].split() for _ in range(2)]
+    assert outputs == [["0.0", "True"], ["0.0", "False"], ["-2.0", "True"], ["-2.0", "False"]]
+    assert len(list((tmp_path / "cache").rglob("caller.caller-*.nbc"))) == 1  # what cannot be used any more is gone
+
+
+def test_two_writers_at_once_do_not_mix_up_their_keys(tmp_path):
+    first, second = (_cache._Files(str(tmp_path), "kernel", "stamp") for _ in range(2))
+    save = first._save_data
+
+    def save_after_the_other(name, data):
+        second.save("tanh", 2)
+        save(name, data)
+
+    first._save_data = save_after_the_other
+    first.save("relu", 1)
+    for files in (first, second):
+        assert [files.load(key) for key in ("relu", "tanh", "elu")] == [1, 2, None]
+
+
+def test_a_file_of_another_key_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(_cache, "_digest", lambda *parts: "the same")
+    files = _cache._Files(str(tmp_path), "kernel", "stamp")
+    files.save("relu", 1)
+    assert [files.load("relu"), files.load("tanh")] == [1, None]
+
+
+FIRST_FIT = """
+import numpy as np
+from numba.core import event
+with event.install_recorder("numba:run_pass") as passes:
+    from mlp_jit import Network, fit, MLPClassifier
+    X, y = np.random.default_rng(0).normal(size=(3000, 8)).astype("float32"), np.arange(3000) % 3
+    for n_threads in (1, None):
+        network = Network([8, 500, 3], activation="tanh", output="softmax", random_state=0)
+        settings = {"dropout": 0.2, "l2": 0.1, "clip_norm": 1.0, "batch_size": 1500, "epochs": 1}
+        fit(network, X, y, n_threads=n_threads, validation_data=(X, y), **settings)
+        network.forward(X, n_threads=n_threads)
+        network.forward(X[:1])
+    MLPClassifier(max_iter=1, early_stopping=True).fit(X, y).predict(X)
+    print(len(passes.buffer))
+    Network([8, 3], output="step").forward(X)
+    print(len(passes.buffer) > 0)
+"""
+
+
+def test_after_warmup_the_first_fit_compiles_nothing(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    out, err = finish(start("-m", "mlp_jit", "warmup", **cache), timeout=200)
+    assert out.count(str(tmp_path)) == 2
+    assert "1/" in err
+    assert run("import warnings; warnings.simplefilter('ignore')" + FIRST_FIT, **cache) == "0\nTrue\n"
+
+
+def test_it_works_where_no_folder_can_be_written_and_warmup_says_so(package, tmp_path):
+    """A read-only installation and no home: each folder for a cache is a file here, since nothing stops root."""
+    folder, settings = package
+    for place in [tmp_path / "home", *(path / "__pycache__" for path in (folder, folder / "engines"))]:
+        place.write_text("")
+    settings |= {"NUMBA_CACHE_DIR": None, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home")}
+    settings |= {"LOCALAPPDATA": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"}
+    kernels = """
+import numpy as np
+from mlp_jit.activations import RELU, relu
+from mlp_jit.engines import entries
+print(relu(-2.0), relu.stats.cache_path, entries.activation(RELU, np.dtype("float32")) != 0)
+"""
+    assert run(kernels, **settings) == "0.0 None True\n"
+    process = start("-m", "mlp_jit", "warmup", **settings)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert "compiled code cannot be kept" in err
+    assert "NUMBA_CACHE_DIR" in err
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_warmup_shows_its_progress(monkeypatch, terminal):
+    class Screen(io.StringIO):
+        def isatty(self):
+            return terminal
+
+    monkeypatch.setattr(sys, "stderr", Screen())
+    if terminal:
+        pytest.importorskip("rich")
+        monkeypatch.setenv("TERM", "xterm")
+    done = []
+    for job in warmup.progress([("one", lambda: done.append(1)), ("two", lambda: done.append(2))]):
+        job()
+    assert done == [1, 2]
+    shown = sys.stderr.getvalue()
+    assert "2/2" in shown
+    assert "two" in shown
+    if not terminal:
+        assert shown == "1/2  one\n2/2  two\n"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_engine_and_dtype_can_be_warmed_up(engine, dtype):
+    for name, job in warmup.jobs_of(engine, dtype):
+        assert name
+        job()

@@ -81,7 +81,7 @@ bench-check: .venv/installed-bench ## that the benchmarks can be imported
 
 setup: .venv/installed-demo .venv/installed-test .venv/browser .venv/installed-bench .venv/installed-dev ## install all of it now
 
-clean-cache: ## forget what Numba compiled: it does not notice a changed callee in another file
+clean-cache: ## forget what Numba compiled
 	find . $${NUMBA_CACHE_DIR:+"$$NUMBA_CACHE_DIR"} -name '*.nb[ic]' -exec rm -f {} +
 
 clean: clean-cache ## remove everything that was made here

@@ -2,13 +2,16 @@
 
 import io
 import os
+import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from processes import ROOT, finish, run, start
 
-from mlp_jit import _cache, warmup
+from mlp_jit import __main__, _cache, warmup
 
 CALLER = """
 from numba.core import event
@@ -50,17 +53,20 @@ def test_a_changed_callee_in_another_file_is_compiled_anew(package, tmp_path):
 
 
 def test_two_writers_at_once_do_not_mix_up_their_keys(tmp_path):
-    first, second = (_cache._Files(str(tmp_path), "kernel", "stamp") for _ in range(2))
-    save = first._save_data
+    """Numba's own files do: each writer finds no index, and takes the first number for its data."""
+    together = Barrier(2, timeout=20)
 
-    def save_after_the_other(name, data):
-        second.save("tanh", 2)
-        save(name, data)
+    class Writer(_cache._Files):
+        def _dump(self, data):
+            together.wait()  # neither has written anything yet
+            return super()._dump(data)
 
-    first._save_data = save_after_the_other
-    first.save("relu", 1)
-    for files in (first, second):
-        assert [files.load(key) for key in ("relu", "tanh", "elu")] == [1, 2, None]
+    writers = {name: Writer(str(tmp_path), "kernel", "stamp") for name in ("relu", "tanh")}
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda name: writers[name].save(name, f"code of {name}"), writers))
+    reader = _cache._Files(str(tmp_path), "kernel", "stamp")
+    found = {name: reader.load(name) for name in ("relu", "tanh", "elu")}
+    assert found == {"relu": "code of relu", "tanh": "code of tanh", "elu": None}
 
 
 def test_a_file_of_another_key_is_not_taken(tmp_path, monkeypatch):
@@ -139,8 +145,19 @@ def test_warmup_shows_its_progress(monkeypatch, terminal):
         assert shown == "1/2  one\n2/2  two\n"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_engine_and_dtype_can_be_warmed_up(engine, dtype):
-    for name, job in warmup.jobs_of(engine, dtype):
-        assert name
-        job()
+def test_warmup_takes_dtypes_and_engines(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["mlp_jit", "warmup", "--dtype", "float64", "--engine", "vectorized"])
+    __main__.main()
+    out, err = capsys.readouterr()
+    assert re.search(r"^\d+\.\d s\. The cache is in \S", out)
+    named = re.findall(r"^(\d+)/(\d+)  vectorized, float64: \S", err, re.MULTILINE)
+    assert [int(number) for number, _ in named] == list(range(1, int(named[0][1]) + 1))
+    assert len(named) == len(err.splitlines())
+
+
+@pytest.mark.parametrize("arguments", [["--dtype", "float16"], ["--engine", "steam"]])
+def test_warmup_refuses_what_there_is_not(monkeypatch, capsys, arguments):
+    monkeypatch.setattr("sys.argv", ["mlp_jit", "warmup", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        __main__.main()
+    assert f"invalid choice: '{arguments[1]}'" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import functools
 import statistics
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,26 @@ PROBLEMS = {
     "256-1024-1024-1024-10 batch 512": Problem((256, 1024, 1024, 1024, 10), 512, 4),
     "4-32-16-4 tanh full batch": Problem((4, 32, 16, 4), 10_000, 1, "tanh", "identity"),
 }
+
+
+def need_engines(*names: str) -> None:
+    """NotImplementedError where this commit lacks one of these engines."""
+    for name in names:
+        if name not in ENGINES:
+            raise NotImplementedError(f"no engine {name!r}")
+
+
+def classifiers() -> tuple[type, type]:
+    """Our MLPClassifier and scikit-learn's, both silent about epochs that run out; NotImplementedError without them."""
+    try:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.neural_network import MLPClassifier as Theirs
+
+        from mlp_jit import MLPClassifier as Ours
+    except ImportError as error:
+        raise NotImplementedError(str(error)) from None
+    warnings.simplefilter("ignore", ConvergenceWarning)
+    return Ours, Theirs
 
 
 def one_thread(function: Callable) -> Callable:

@@ -15,7 +15,7 @@ SPREAD := -n $(WORKERS) --dist loadfile
 ASV := cd asv_bench && ../$(PY) -m asv
 KERNELS := mlp_jit/_math.py,mlp_jit/activations.py,mlp_jit/dropout.py,mlp_jit/losses.py,mlp_jit/optimizers.py,mlp_jit/engines/*
 COVERAGE_FLOOR := 97
-QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*sgd
+QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*sgd|PredictProbaRatio.*float32|PeakPerRow.*float32|HeldOutErrorDifference.*(iris|wine).*adam.*float32
 
 # Greek letters, on Windows too.
 export PYTHONUTF8 := 1

@@ -14,6 +14,21 @@ $\delta$ always $\partial L/\partial z$. $\varphi$ is the activation function, $
 | E5 | $\partial L / \partial b_j = \frac{1}{N} \sum_n \delta_j$ | bias gradient |
 | E6 | $\theta \leftarrow \theta - \eta \, \mathrm{step}(\partial L / \partial \theta)$ | update |
 
+A hidden layer may also be normalised, with a gain $\gamma_j$ for each unit, and its inputs may skip it. Then $s_j =
+\sum_i w_{ij} a_i$, $\mu$ and $v$ are the mean and the variance of $s$ over the samples of the batch (for predictions:
+running ones) or over the units of the layer, $r = 1/\sqrt{v + \varepsilon}$, and $\langle\cdot\rangle$ is the mean over
+the same.
+
+| tag | equation | in words |
+|-----|----------|----------|
+| E7 | $\hat s_j = r \, (s_j - \mu), \qquad z_j = b_j + \gamma_j \hat s_j$ | normalisation |
+| E8 | $\partial \ell / \partial s_j = r \, (e_j - \langle e \rangle - \hat s_j \langle e \hat s \rangle)$ | its delta |
+| E9 | $\partial L / \partial \gamma_j = \frac{1}{N} \sum_n \hat s_j \delta_j$ | gain gradient |
+| E10 | $h_j = a_j + h_i, \qquad i = j$ | skip connection |
+
+Here $e_j = \gamma_j \delta_j$; E3 and E4 read $\partial \ell / \partial s_j$ for $\delta_j$, and E1 and E4 read $h_i$
+for $a_i$.
+
 Every kernel's docstring cites its tag. `mlp_jit.engines.loops` is where to read them.
 """
 

@@ -1,6 +1,6 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Seven ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Eight ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels.
 - `inlined`: one scalar function, made part of whatever loop calls it.
@@ -8,6 +8,7 @@ Seven ways to compile, all lazily (importing compiles nothing) and all with the 
 - `team`: what each worker of a parallel region runs, or one worker alone.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
+- `rare_twins`: twins that no caller compiles before it needs them.
 - `c_function`: a function called by its address.
 - `by_dtype`: a scalar function with one body for float32 and one for float64.
 
@@ -104,10 +105,9 @@ def c_function(signature: Any, function: Callable) -> int:
 class Twins:
     """One Python function compiled twice, as `serial` and as `parallel` (where `prange` means threads)."""
 
-    def __init__(self, function: Callable, parallel: Callable) -> None:
+    def __init__(self, function: Callable, serial: Callable, parallel: Callable) -> None:
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
-        # Compiled as a part of its caller: else LLVM would optimise all that is below once for each level.
-        self.serial = template(_of_kind(function, "serial"))
+        self.serial = serial(_of_kind(function, "serial"))
         self.parallel = parallel(_of_kind(function, "parallel"))
 
 
@@ -129,9 +129,15 @@ def _of_kind(function: Callable, kind: str) -> Callable:
 
 def twins(function: Callable) -> Twins:
     """Compile one function twice. It may name only twins and kernels defined above it."""
+    # Compiled as a part of its caller: else LLVM would optimise all that is below once for each level.
     if "prange" in function.__code__.co_names:
-        return Twins(function, functools.partial(_compile, parallel=True))
-    return Twins(function, template)  # a driver
+        return Twins(function, template, functools.partial(_compile, parallel=True))
+    return Twins(function, template, template)  # a driver
+
+
+def rare_twins(function: Callable) -> Twins:
+    """`twins` for what few networks need: a caller that cuts off the branch to them does not compile them."""
+    return Twins(function, _compile, _compile)
 
 
 @intrinsic

@@ -7,13 +7,16 @@ import numpy as np
 
 from . import validation
 from .activations import HIDDEN, OUTPUTS
-from .engines import DEFAULT, ENGINES, layout, loops
-from .engines.contract import Trace
+from .engines import DEFAULT, ENGINES, layout
+from .engines.layout import BATCH, KIND, LAYER, PLAIN, SKIPS
+from .engines.trace import Trace, trace
 from .initializers import INITIALIZERS, Initializer, default_initializer
 from .losses import DEFAULT_LOSS, LOSSES, Loss
 
 _TO_SKLEARN = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 _FROM_SKLEARN = {theirs: ours for ours, theirs in _TO_SKLEARN.items()}
+
+NORMALIZATIONS = {"batch": BATCH, "layer": LAYER}
 
 
 class Network:
@@ -32,6 +35,12 @@ class Network:
     loss : str or Loss, optional
         ℓ, see `mlp_jit.losses`. By default what the output pairs with: squared_error (identity), cross_entropy
         (softmax), binary_cross_entropy (sigmoid), poisson (exp), perceptron (step).
+    normalization : {"batch", "layer"} or a sequence of these and None, optional
+        E7 in the hidden layers, one name for all or one for each: by batch (Ioffe & Szegedy 2015) or by layer (Ba,
+        Kiros & Hinton 2016). By batch, training and `gradient` go by the statistics of their batch, `forward` and
+        `loss` by running ones, which training gathers in `state`.
+    skip : bool
+        E10: every hidden layer after the first that is as wide as the one before it hands on h = a + h of that one.
     initializer : str or callable, optional
         A name from `mlp_jit.initializers`, or a function of (rng, n_in, n_out) that returns W or (W, b). By default
         what suits each layer's activation: He for ReLU and its relatives, LeCun for selu, Glorot for the others.
@@ -43,13 +52,14 @@ class Network:
     Attributes
     ----------
     params : ndarray (n_params,)
-        Every parameter in one C-contiguous vector: W^1, b^1, W^2, b^2, … Write into it (`net.params[:] = …`) to set
-        them.
-    weights, biases : tuple of ndarray
-        Views of `params`: `weights[l-1]` is W^l, `biases[l-1]` is b^l.
-    table : ndarray of int64 (L + 1, 6)
-        What kernels read: n_in, n_out, where W and b start in `params`, units in the layers before, φ's code; row l
-        is layer l.
+        Every parameter in one C-contiguous vector: W^1, b^1, W^2, b^2, …, after b^l the gains γ^l where layer l
+        is normalised. Write into it (`net.params[:] = …`) to set them.
+    weights, biases, gains : tuple of ndarray
+        Views of `params`: `weights[l-1]` is W^l, `biases[l-1]` is b^l, `gains[l-1]` γ^l, (0,) where there is none.
+    state : ndarray
+        The running mean and variance (2, n_out) of each batch-normalised layer, one after the other.
+    table : ndarray of int64 (L + 1, 11)
+        What kernels read, see `mlp_jit.engines.layout`; row l is layer l.
 
     Raises
     ------
@@ -64,6 +74,8 @@ class Network:
         activation: str | Sequence[str] = "relu",
         output: str = "identity",
         loss: str | Loss | None = None,
+        normalization: str | Sequence[str | None] | None = None,
+        skip: bool = False,
         initializer: str | Initializer | None = None,
         dtype: Any = "float32",
         random_state: int | np.random.Generator | np.random.RandomState | None = None,
@@ -71,11 +83,14 @@ class Network:
         self.sizes = validation.sizes(sizes)
         self.activations = _activation_names(activation, len(self.sizes) - 2)
         self.output = validation.choice("output", output, OUTPUTS)
+        self.normalizations = _normalization_names(normalization, len(self.sizes) - 2)
         self.dtype = validation.dtype(dtype)
         self.loss_function = _loss(loss, self.output)
         self.loss_parameters = self.loss_function.parameters(self.sizes[-1], self.dtype)
         codes = [HIDDEN["identity"].code, *(HIDDEN[name].code for name in self.activations), OUTPUTS[output].code]
-        self.table = layout.make_table(self.sizes, codes)
+        kinds = [PLAIN, *(NORMALIZATIONS[name] if name else PLAIN for name in self.normalizations), PLAIN]
+        self.table = layout.make_table(self.sizes, codes, kinds, _skips(skip, self.sizes))
+        self.state = np.zeros(layout.count_state(self.table), self.dtype)
         self._set_params(np.zeros(layout.count_params(self.table), self.dtype))
         self._initialize(initializer, random_state)
 
@@ -84,6 +99,7 @@ class Network:
         layers = range(1, len(self.sizes))
         self.weights = tuple(layout.weights_view(self.table, params, l) for l in layers)
         self.biases = tuple(layout.biases_view(self.table, params, l) for l in layers)
+        self.gains = tuple(layout.gains_view(self.table, params, l) for l in layers)
 
     def _initialize(self, initializer: str | Initializer | None, random_state: Any) -> None:
         rng = generator(random_state)
@@ -101,6 +117,10 @@ class Network:
                 if np.shape(values) != array.shape:
                     raise ValueError(f"initializer: expected an array of shape {array.shape}, got {np.shape(values)}")
                 array[...] = values
+        for gain in self.gains:
+            gain[...] = 1
+        for l in np.flatnonzero(self.table[:, KIND] == BATCH):
+            layout.running_view(self.table, self.state, l)[1] = 1
 
     @property
     def n_params(self) -> int:
@@ -148,7 +168,10 @@ class Network:
         head.sizes, head.activations, head.output = self.sizes[: layer + 1], self.activations[: layer - 1], name
         head.dtype, head.loss_function = self.dtype, LOSSES["squared_error"]
         head.loss_parameters = head.loss_function.parameters(head.sizes[-1], self.dtype)
-        head.table = layout.make_table(head.sizes, codes)
+        kinds, skips = self.table[: layer + 1, [KIND, SKIPS]].T.tolist()
+        head.table = layout.make_table(head.sizes, codes, kinds, [*skips[:-1], False])
+        head.normalizations = self.normalizations[:layer]
+        head.state = self.state[: layout.count_state(head.table)]
         head._set_params(self.params[: layout.count_params(head.table)])
         return head
 
@@ -171,6 +194,8 @@ class Network:
     ) -> tuple[float, np.ndarray]:
         """E1-E5: (L, ∂L/∂θ), the gradient (n_params,) laid out like `params`.
 
+        With batch normalisation both are those of a training step, by the statistics of this batch; `state` stays.
+
         X (n_samples, n_inputs); y (n_samples, n_outputs), or (n_samples,) for one output or for class labels
         0..n_outputs-1 of a softmax; sample_weight (n_samples,) not negative; L includes l2/2 ‖w‖² over the weights.
         Raises ValueError or TypeError for shapes that do not fit, NaN or infinity, labels out of range.
@@ -187,7 +212,7 @@ class Network:
 
     def trace(self, X: Any, y: Any, *, sample_weight: Any = None) -> Trace:
         """Every z, a and δ of the loops engine for these samples, layer by layer, with the loss and the gradients."""
-        return loops.trace(self, *self.check(X, y, sample_weight))
+        return trace(self, *self.check(X, y, sample_weight))
 
     def check(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X, y and sample_weight as engines take them (see `engines.contract`); ValueError or TypeError otherwise."""
@@ -205,7 +230,7 @@ class Network:
     def copy(self) -> "Network":
         """A network with its own parameters, equal to these."""
         twin = Network.__new__(Network)
-        twin.__setstate__({**self.__getstate__(), "params": self.params.copy()})
+        twin.__setstate__({**self.__getstate__(), "params": self.params.copy(), "state": self.state.copy()})
         return twin
 
     __copy__ = copy
@@ -215,11 +240,11 @@ class Network:
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the views, which are made again: pickled, they would come back as copies."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("weights", "biases")}
+        return {key: value for key, value in self.__dict__.items() if key not in ("weights", "biases", "gains")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        for name in ("params", "table", "loss_parameters"):
+        for name in ("params", "state", "table", "loss_parameters"):
             setattr(self, name, validation.plain(getattr(self, name)))
         self._set_params(self.params)
 
@@ -253,8 +278,8 @@ class Network:
         """scikit-learn's own MLPClassifier or MLPRegressor, fitted, with these parameters, copied.
 
         A softmax or sigmoid makes a classifier of `classes` (0, 1, … by default; several sigmoids are several labels),
-        identity or exp a regressor. Raises ValueError for an activation that scikit-learn has not, or more than one,
-        and ImportError without scikit-learn.
+        identity or exp a regressor. Raises ValueError for what scikit-learn has not (other activations, several of
+        them, normalisation, skip connections), and ImportError without scikit-learn.
         """
         try:
             from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -264,6 +289,8 @@ class Network:
         names = set(self.activations) or {"relu"}
         if len(names) > 1 or not names <= set(_TO_SKLEARN) or self.output == "step":
             raise ValueError(f"expected one of {', '.join(_TO_SKLEARN)} in all hidden layers, got {self!r}")
+        if self.table[:, [KIND, SKIPS]].any():
+            raise ValueError(f"expected no normalization and no skip connections, got {self!r}")
         settings = {"hidden_layer_sizes": self.sizes[1:-1], "activation": _TO_SKLEARN[names.pop()]}
         if self.output in ("identity", "exp"):
             estimator = MLPRegressor(loss="poisson" if self.output == "exp" else "squared_error", **settings)
@@ -290,20 +317,24 @@ class Network:
             ("layer", "W", "b", "z", "a", "φ", "parameters"),
             ("X", "", "", "", f"({batch_size}, {self.sizes[0]})", "", ""),
         ]
-        for l, (W, b) in enumerate(zip(self.weights, self.biases, strict=True), start=1):
-            phi = (*self.activations, self.output)[l - 1]
+        for l, arrays in enumerate(zip(self.weights, self.biases, self.gains, strict=True), start=1):
+            W, b, _ = arrays
+            phi = (*self.activations, self.output)[l - 1] + " + h" * int(self.table[l, SKIPS])
+            phi += f", {self.normalizations[l - 1]} normalisation" if self.table[l, KIND] != PLAIN else ""
             shape = f"({batch_size}, {W.shape[1]})"
-            rows.append(
-                (str(l), str(W.shape), str(b.shape), shape, shape, phi, f"{W.size} + {b.size} = {W.size + b.size}")
-            )
+            counts = [array.size for array in arrays if array.size]
+            total = f"{' + '.join(map(str, counts))} = {sum(counts)}"
+            rows.append((str(l), str(W.shape), str(b.shape), shape, shape, phi, total))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         return "\n".join([*lines, f"{self.n_params} parameters, {self.dtype.name}, loss {self.loss_name}"])
 
     def __repr__(self) -> str:
+        normalization = f", normalization={list(self.normalizations)}" if any(self.normalizations) else ""
+        skip = ", skip=True" if self.table[:, SKIPS].any() else ""
         return (
             f"Network({list(self.sizes)}, activation={list(self.activations)}, output={self.output!r}, "
-            f"loss={self.loss_name!r}, dtype={self.dtype.name!r})"
+            f"loss={self.loss_name!r}{normalization}{skip}, dtype={self.dtype.name!r})"
         )
 
 
@@ -329,6 +360,30 @@ def _activation_names(activation: str | Sequence[str], n_hidden: int) -> tuple[s
     if len(names) != n_hidden:
         raise ValueError(f"activation: expected one name or one for each of {n_hidden} hidden layers, got {len(names)}")
     return names
+
+
+def _normalization_names(normalization: str | Sequence[str | None] | None, n_hidden: int) -> tuple[str | None, ...]:
+    if normalization is None or isinstance(normalization, str):
+        normalization = [normalization] * n_hidden
+    if not isinstance(normalization, Sequence):
+        raise TypeError(f"normalization: expected a name, None or a sequence of these, got {normalization!r}")
+    if len(normalization) != n_hidden:
+        raise ValueError(
+            f"normalization: expected one name or one for each of {n_hidden} hidden layers, got {len(normalization)}"
+        )
+    return tuple(
+        name if name is None else validation.choice("normalization", name, NORMALIZATIONS) for name in normalization
+    )
+
+
+def _skips(skip: bool, sizes: tuple[int, ...]) -> list[bool]:
+    """For each layer whether h_j = a_j + h_i."""
+    if not isinstance(skip, bool | np.bool_):
+        raise TypeError(f"skip: expected True or False, got {skip!r}")
+    alike = [1 < l < len(sizes) - 1 and sizes[l] == sizes[l - 1] for l in range(len(sizes))]
+    if skip and not any(alike):
+        raise ValueError(f"skip: expected two hidden layers of one width, one after the other, got sizes {list(sizes)}")
+    return [bool(skip) and same for same in alike]
 
 
 def _loss(loss: str | Loss | None, output: str) -> Loss:

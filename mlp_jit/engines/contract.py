@@ -1,7 +1,8 @@
-"""What every engine offers: four functions with one signature, and the two records that pass between them.
+"""What every engine offers: four functions with one signature, and what regularises a step.
 
 Arrays reach an engine validated: C-contiguous, of the network's dtype, X (N, inputs), y (N, outputs) with classes
-one-hot, sample_weight (N,). An engine checks nothing and never writes X, y or sample_weight.
+one-hot, sample_weight (N,). An engine checks nothing and never writes X, y or sample_weight. Only `train_epoch` writes
+the network: its parameters and, with batch normalisation, its state.
 """
 
 from dataclasses import dataclass
@@ -45,23 +46,6 @@ def mean_loss(sums: np.ndarray) -> float:
     return float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
 
 
-@dataclass(frozen=True)
-class Trace:
-    """Every number of one forward and backward pass over N samples, layer by layer.
-
-    `a[0]` (N, inputs) is X; `z[l-1]`, `a[l]` and `delta[l-1]` (N, units) belong to layer l = 1..L. `delta` is ∂ℓ/∂z
-    of each sample, `weight_gradients[l-1]` (n_in, n_out) and `bias_gradients[l-1]` (n_out,) are those of the mean
-    loss `loss`.
-    """
-
-    loss: float
-    z: tuple[np.ndarray, ...]
-    a: tuple[np.ndarray, ...]
-    delta: tuple[np.ndarray, ...]
-    weight_gradients: tuple[np.ndarray, ...]
-    bias_gradients: tuple[np.ndarray, ...]
-
-
 class Engine(Protocol):
     """The contract. A module is an engine when it has these four functions."""
 
@@ -77,7 +61,10 @@ class Engine(Protocol):
         *,
         n_threads: int | None = None,
     ) -> tuple[float, np.ndarray]:
-        """E1-E2: (L, outputs) over all rows, L from z where the loss is defined by it; nothing is dropped out."""
+        """E1-E2: (L, outputs) over all rows, L from z where the loss is defined by it. Nothing is dropped out.
+
+        Batch normalisation goes by the running statistics, here and in `forward`.
+        """
 
     def gradient(
         self,

@@ -420,9 +420,7 @@ def _evaluate(
 def forward(network: "Network", X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
     _only_compiled()
     if X.shape[0] <= FEW_ROWS or X.shape[0] * (network.n_params + ROW_WORK) <= FEW_WORK:
-        out = np.empty((X.shape[0], network.sizes[-1]), network.dtype)
-        loops.forward_few.serial(network.table, network.params, X, out)
-        return out
+        return loops.forward_serial(network, X)
     nothing, same_weight = np.empty((0, network.sizes[-1]), network.dtype), np.ones(X.shape[0], network.dtype)
     nothing.flags.writeable = same_weight.flags.writeable = False  # the signature that `evaluate` has
     return _evaluate(network, X, nothing, same_weight, n_threads)[1]

@@ -1,4 +1,4 @@
-"""The layer language of the vectorised baseline: Dense, a layer for each φ, Dropout, Sequential.
+"""The layer language of the vectorised baseline: Dense, a layer for each φ, Dropout, normalisations, Skip, Sequential.
 
 E1-E5 as matrix products. Every layer has `forward(a)`, `backward(delta)`, `params`, `grads` and `zero_grads()`, and
 keeps from `forward` what its `backward` needs. Arrays that a layer makes are handed on, so the layer after it works
@@ -14,6 +14,7 @@ from .._jit import kernel
 from .._math import erf
 from ..activations import INVERSE_SQRT_TAU, LEAK, SELU_ALPHA, SELU_SCALE, SQRT_HALF
 from ..dropout import dropout_key, dropout_mask
+from .normalization import EPSILON, MOMENTUM
 
 
 class Layer:
@@ -57,6 +58,21 @@ class Dense(Layer):
         """E4 and E5 alone: the first layer has no one to hand δ to."""
         np.matmul(self.a.T, delta, out=self.grad_W)
         np.add.reduce(delta, axis=0, out=self.grad_b)
+
+
+class Sums(Dense):
+    """s = a W of a normalised layer, whose b comes later: `params` and `grads` are (W,)."""
+
+    def __init__(self, W: np.ndarray, grad_W: np.ndarray) -> None:
+        self.params, self.grads = (W,), (grad_W,)
+        self.W, self.grad_W = W, grad_W
+
+    def forward(self, a: np.ndarray) -> np.ndarray:
+        self.a = a
+        return a @ self.W
+
+    def gradients(self, delta: np.ndarray) -> None:
+        np.matmul(self.a.T, delta, out=self.grad_W)
 
 
 class Identity(Layer):
@@ -304,6 +320,91 @@ class Dropout(Layer):
         return delta
 
 
+class Normalization(Layer):
+    """E7 to E9: z = b + γ ŝ. `params` and `grads` are (b, γ), arrays (units,); `axis` is that of μ and v."""
+
+    axis: int
+
+    def __init__(self, b: np.ndarray, gain: np.ndarray, grad_b: np.ndarray, grad_gain: np.ndarray) -> None:
+        self.params, self.grads = (b, gain), (grad_b, grad_gain)
+        self.b, self.gain, self.grad_b, self.grad_gain = b, gain, grad_b, grad_gain
+
+    def forward(self, s: np.ndarray) -> np.ndarray:
+        s -= s.mean(axis=self.axis, keepdims=True)
+        variance = np.square(s).mean(axis=self.axis, keepdims=True)
+        return self.scale(s, variance)
+
+    def scale(self, s: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """z from s − μ, which becomes ŝ."""
+        self.inv_std = 1 / np.sqrt(variance + EPSILON)
+        s *= self.inv_std
+        self.normal = s
+        return s * self.gain + self.b
+
+    def backward(self, delta: np.ndarray) -> np.ndarray:
+        np.add.reduce(delta, axis=0, out=self.grad_b)
+        product = delta * self.normal
+        np.add.reduce(product, axis=0, out=self.grad_gain)
+        product *= self.gain
+        delta *= self.gain
+        delta -= delta.mean(axis=self.axis, keepdims=True)
+        delta -= self.normal * product.mean(axis=self.axis, keepdims=True)
+        delta *= self.inv_std
+        return delta
+
+
+class LayerNormalization(Normalization):
+    """E7 to E9 over the units of each sample."""
+
+    axis = 1
+
+
+class BatchNormalization(Normalization):
+    """E7 to E9 over the samples of the batch, or by `running` (2, units), μ and v, where it no longer `trains`."""
+
+    axis = 0
+
+    def __init__(self, *arrays: np.ndarray, running: np.ndarray, trains: bool) -> None:
+        super().__init__(*arrays)
+        self.running, self.trains = running, trains
+
+    def forward(self, s: np.ndarray) -> np.ndarray:
+        if self.trains:
+            self.mean = s.mean(axis=0)
+            return super().forward(s)
+        s -= self.running[0]
+        return self.scale(s, self.running[1])
+
+    def run_on(self) -> None:
+        """A step of `running` towards the last batch's μ and v; a batch of one sample says nothing of v."""
+        n_samples = len(self.normal)
+        if n_samples > 1:
+            v = (1 / self.inv_std[0] ** 2 - EPSILON) * (n_samples / (n_samples - 1))
+            self.running += MOMENTUM * (np.stack([self.mean, v]) - self.running)
+
+
+class Skip(Layer):
+    """E10: h = a + h_in around some layers, of which the first is a Dense."""
+
+    def __init__(self, layers: Iterable[Layer]) -> None:
+        self.layers = list(layers)
+        self.params = tuple(param for layer in self.layers for param in layer.params)
+        self.grads = tuple(grad for layer in self.layers for grad in layer.grads)
+
+    def forward(self, h: np.ndarray) -> np.ndarray:
+        a = h
+        for layer in self.layers:
+            a = layer.forward(a)
+        return a + h
+
+    def backward(self, delta: np.ndarray) -> np.ndarray:
+        inside = delta.copy()
+        for layer in self.layers[::-1]:
+            inside = layer.backward(inside)
+        inside += delta
+        return inside
+
+
 class Sequential(Layer):
     """Layers one after the other. The first must be a `Dense`: nothing is handed back before it."""
 
@@ -320,6 +421,11 @@ class Sequential(Layer):
         for layer in self.layers:
             a = layer.forward(a)
         return a
+
+    def of_kind(self, kind: type) -> list:
+        """The layers of one class, those around which a skip goes included."""
+        all_layers = [inner for layer in self.layers for inner in getattr(layer, "layers", [layer])]
+        return [layer for layer in all_layers if isinstance(layer, kind)]
 
     def backward(self, delta: np.ndarray) -> np.ndarray:
         """δ of the output → δ of the first Dense's output; every layer's `grads` are written."""

@@ -3,31 +3,50 @@
 One table serves every depth, so one compiled signature does. Row l of it is layer l; row 0 is the inputs.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from .._jit import kernel
 
-N_IN, N_OUT, WEIGHTS, BIASES, UNITS, PHI = range(6)  # UNITS: the units of the layers before this one
+# Where W, b and γ start in the parameters and where the layer ends, μ and v in the state. UNITS: those of the layers
+# before this one. KIND: of normalisation. SKIPS: whether h_j = a_j + h_i.
+N_IN, N_OUT, WEIGHTS, BIASES, GAINS, END, STATE, UNITS, PHI, KIND, SKIPS = range(11)
+PLAIN, BATCH, LAYER = range(3)  # kinds of normalisation
 
 
-def make_table(sizes: tuple[int, ...], codes: list[int]) -> np.ndarray:
-    """The table (L + 1, 6) of a network with these sizes and activation codes, one each for layers 0..L."""
-    table = np.zeros((len(sizes), 6), np.int64)
+def make_table(sizes: tuple[int, ...], codes: Sequence[int], kinds: Sequence[int], skips: Sequence[int]) -> np.ndarray:
+    """The table (L + 1, 11) of a network with these sizes, activations, normalisations and skips, each for layers 0..L.
+
+    A vector of parameters holds W, b and, where there is one, γ of layer 1, then those of layer 2, …; the state holds μ
+    and v of each batch-normalised layer.
+    """
+    table = np.zeros((len(sizes), 11), np.int64)
     table[:, N_OUT] = sizes
     table[:, PHI] = codes
+    table[:, KIND] = kinds
+    table[:, SKIPS] = skips
     table[1:, N_IN] = sizes[:-1]
     table[1:, UNITS] = np.cumsum(sizes[:-1])
-    start = 0
+    start = state = 0
     for l in range(1, len(sizes)):
         table[l, WEIGHTS] = start
         table[l, BIASES] = start + sizes[l - 1] * sizes[l]
-        start = table[l, BIASES] + sizes[l]
+        table[l, GAINS] = table[l, BIASES] + sizes[l]
+        table[l, END] = start = table[l, GAINS] + sizes[l] * (kinds[l] != PLAIN)
+        table[l, STATE] = state
+        state += 2 * sizes[l] * (kinds[l] == BATCH)
     return table
 
 
 def count_params(table: np.ndarray) -> int:
     """The length of the flat vector that the table describes."""
-    return int(table[-1, BIASES] + table[-1, N_OUT])
+    return int(table[-1, END])
+
+
+def count_state(table: np.ndarray) -> int:
+    """The length of the state that the table describes."""
+    return int(2 * table[table[:, KIND] == BATCH, N_OUT].sum())
 
 
 def weights_view(table, params, l):
@@ -45,6 +64,16 @@ def biases_view(table, params, l):
     return params[table[l, BIASES] : table[l, BIASES] + table[l, N_OUT]]
 
 
+def gains_view(table, params, l):
+    """layout: γ of layer l, a view (n_out,) of the flat vector, (0,) where it is not normalised."""
+    return params[table[l, GAINS] : table[l, END]]
+
+
+def running_view(table, state, l):
+    """layout: the running μ and v of a batch-normalised layer l, a view (2, n_out) of the state."""
+    return state[table[l, STATE] : table[l, STATE] + 2 * table[l, N_OUT]].reshape((2, table[l, N_OUT]))
+
+
 def layer_view(table, scratch, l, rows):
     """layout: z, a or δ of layer l for `rows` samples, a view (rows, units) of the flat scratch."""
     start = table[l, UNITS] * rows
@@ -53,6 +82,7 @@ def layer_view(table, scratch, l, rows):
 
 weights_of, transposed_of = kernel(weights_view), kernel(transposed_view)
 biases_of, layer_of = kernel(biases_view), kernel(layer_view)
+gains_of, running_of = kernel(gains_view), kernel(running_view)
 
 
 @kernel

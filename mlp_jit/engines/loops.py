@@ -2,7 +2,7 @@
 
 Read it from the top: `forward_layer` (E1), `losses.output_delta` (E2), `hidden_delta` (E3), `weight_gradient` (E4),
 `bias_gradient` (E5) and `optimizers.update` (E6); then `train_steps`, which calls them in that order. E3 sees the
-weights from before the update because E6 comes last.
+weights from before the update because E6 comes last. E7 to E9 are in `normalization.py`.
 
 Threads: every `prange` runs over what its thread owns. E1-E3 give a thread whole samples n, E4 whole rows i of W, E6
 whole blocks of θ. Nothing is written by two threads and every sum runs in one fixed order, so the result is the same,
@@ -13,9 +13,8 @@ lie in memory, every z_j is summed in the order of i, and LLVM turns the innermo
 leave to reorder a sum. The literal order n, j, i with a scalar z_j was measured at 1.8-4 GFLOP/s where this one reaches
 17-43 (one thread, float32, 32 to 784 inputs). E3 nests n, j, i for the same reason, on a transposed copy of W.
 
-Scratch holds z, a, h and δ of every layer for at most `ROWS` samples at a time; a longer batch is walked in such
-chunks, its E4 and E5 sums going on from one to the next. h is a after dropout, and is a itself where nothing is
-dropped.
+Scratch holds z, a, h and δ of every layer for at most `ROWS` samples at a time; a longer batch is walked in
+such chunks, its E4 and E5 sums going on from one to the next. Batch normalisation needs all of the batch at once.
 """
 
 from typing import TYPE_CHECKING
@@ -23,34 +22,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import prange
 
-from .._jit import call, kernel, twins
-from ..activations import SOFTMAX, activate, scale_by_slope, softmax
+from .._jit import call, kernel, rare_twins, twins
+from ..activations import IDENTITY, SOFTMAX, activate, scale_by_slope, softmax
 from ..dropout import drop, dropout_key
 from ..losses import output_delta
 from ..optimizers import COEFFICIENTS, coefficients, update
-from .contract import NONE, Regularization, Trace, mean_loss
+from .contract import NONE, Regularization, mean_loss
 from .layout import (
     BIASES,
+    END,
+    KIND,
     N_OUT,
     PHI,
+    PLAIN,
+    SKIPS,
     UNITS,
     WEIGHTS,
     biases_of,
-    biases_view,
+    gains_of,
     gather,
     layer_of,
-    layer_view,
     transposed_of,
     weights_of,
-    weights_view,
 )
+from .normalization import find_moments, find_products, gain_gradient, normalize, sum_delta, update_state
+from .scratch import ELL, TOP, TOTAL, WEIGHT, new_scratch
 
 if TYPE_CHECKING:
     from ..network import Network
     from ..optimizers import Optimizer
 
-ROWS = 1024
-WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
+ROWS = 1024  # samples in a chunk
 PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used; an estimate, still to be measured
 
 
@@ -120,6 +122,26 @@ def hidden_delta(WT, phi, z, a, delta_out, delta):
 
 
 @twins
+def skip(a, h_in, h):
+    """E10: h_j = a_j + h_i, i = j, for every sample n, and ∂ℓ/∂h likewise. A thread owns whole rows n of h.
+
+    All (N, units); a and h may be one array.
+    """
+    for n in prange(a.shape[0]):
+        for j in range(a.shape[1]):
+            h[n, j] = a[n, j] + h_in[n, j]
+
+
+@twins
+def slope_delta(phi, z, a, delta_h, delta):
+    """E3: δ_i = φ'(z_i) ∂ℓ/∂h_i, for every sample n. A thread owns whole rows n of delta; all (N, units)."""
+    for n in prange(z.shape[0]):
+        for i in range(z.shape[1]):
+            delta[n, i] = delta_h[n, i]
+        scale_by_slope(phi, z, a, delta, n)
+
+
+@twins
 def weight_gradient(a, delta, N, gradient):
     """E4: ∂L/∂w_ij += (1/N) Σ_n a_i δ_j. A thread owns whole rows i of the gradient (n_in, n_out).
 
@@ -145,12 +167,12 @@ def bias_gradient(delta, N, gradient):
 
 @kernel
 def start_gradient(table, params, l2, gradient):
-    """E4: the part of ∂L/∂w_ij that needs no sample, λ w_ij; zero for b. Returns λ/2 ‖w‖²."""
+    """E4: the part of ∂L/∂w_ij that needs no sample, λ w_ij; zero for b and γ. Returns λ/2 ‖w‖²."""
     squares = 0.0
     for l in range(1, table.shape[0]):
         for p in range(table[l, WEIGHTS], table[l, BIASES]):
             gradient[p] = l2 * params[p]
-        for p in range(table[l, BIASES], table[l, BIASES] + table[l, N_OUT]):
+        for p in range(table[l, BIASES], table[l, END]):
             gradient[p] = 0
         if l2 > 0:
             for p in range(table[l, WEIGHTS], table[l, BIASES]):
@@ -178,41 +200,101 @@ def clip(gradient, clip_value, clip_norm):
 # --------------------------------------------------------------------------------------- all layers
 
 
+@kernel
+def inputs_of(table, dropout, work, l, rows):
+    """layout: what layer l + 1 reads."""
+    apart = l == 0 or dropout[l] > 0 or table[l, SKIPS] > 0
+    return layer_of(table, work.h if apart else work.a, l, rows)
+
+
+@rare_twins
+def normalized_layer(table, params, state, trains, l, inputs, work, rows):
+    """E7: s, z and a of one layer, with the statistics of the batch where it `trains`, else the running ones."""
+    s, normal, of_layer = layer_of(table, work.s, l, rows), layer_of(table, work.normal, l, rows), work.of_layers[l]
+    z, a = layer_of(table, work.z, l, rows), layer_of(table, work.a, l, rows)
+    forward_layer(weights_of(table, params, l), work.zero[: table[l, N_OUT]], IDENTITY, inputs, s, z)
+    find_moments(table, state, trains, l, s, of_layer)
+    gain, b = gains_of(table, params, l), biases_of(table, params, l)
+    normalize(table[l, KIND], s, of_layer, gain, b, table[l, PHI], normal, z, a)
+
+
+@rare_twins
+def normalized_delta(table, params, l, N, work, gradient, rows):
+    """E8: ∂ℓ/∂s of one layer, into delta_s, and E9."""
+    kind, gain, of_layer = table[l, KIND], gains_of(table, params, l), work.of_layers[l]
+    delta, normal = layer_of(table, work.delta, l, rows), layer_of(table, work.normal, l, rows)
+    gain_gradient(normal, delta, N, gains_of(table, gradient, l))
+    find_products(kind, gain, delta, normal, of_layer)
+    sum_delta(kind, delta, normal, gain, of_layer, layer_of(table, work.delta_s, l, rows))
+
+
+@rare_twins
+def skipped_layer(a, h_in, h):
+    """E10: `skip`."""
+    skip(a, h_in, h)
+
+
+@rare_twins
+def skipped_delta(table, l, WT, z_i, a_i, delta_j, delta_i, work, rows):
+    """E10: E3 for layer l − 1 where δ also comes by a skip, or has to go on by one."""
+    delta_h = layer_of(table, work.delta_h, l - 1, rows)
+    hidden_delta(WT, IDENTITY, z_i, a_i, delta_j, delta_h)
+    if table[l, SKIPS]:
+        skip(delta_h, layer_of(table, work.delta_h, l, rows), delta_h)
+    slope_delta(table[l - 1, PHI], z_i, a_i, delta_h, delta_i)
+
+
 @twins
-def forward_pass(table, params, dropout, seed, t, ids, z, a, h, samples, rows):
+def forward_pass(table, params, state, trains, dropout, seed, t, ids, work, rows):
     """E1: every layer in turn, for the `rows` samples whose inputs are layer 0 of h."""
-    last = table.shape[0] - 1
-    drops = dropout.sum() > 0
-    for l in range(1, last + 1):
-        W, b = weights_of(table, params, l), biases_of(table, params, l)
-        z_l, a_l = layer_of(table, z, l, rows), layer_of(table, a, l, rows)
-        forward_layer(W, b, table[l, PHI], layer_of(table, h, l - 1, rows), z_l, a_l)
+    for l in range(1, table.shape[0]):
+        inputs, z, a = (
+            inputs_of(table, dropout, work, l - 1, rows),
+            layer_of(table, work.z, l, rows),
+            layer_of(table, work.a, l, rows),
+        )
+        if state is not None and table[l, KIND] != PLAIN:
+            normalized_layer(table, params, state, trains, l, inputs, work, rows)
+        else:
+            forward_layer(weights_of(table, params, l), biases_of(table, params, l), table[l, PHI], inputs, z, a)
         if table[l, PHI] == SOFTMAX:
-            softmax(z_l.T, a_l.T, samples[TOP], samples[TOTAL])
-        if drops and l < last:  # also where this layer's p is 0: the next one reads h
-            drop_layer(dropout[l], dropout_key(seed, t, l), ids, a_l, layer_of(table, h, l, rows))
+            softmax(z.T, a.T, work.samples[TOP, :rows], work.samples[TOTAL, :rows])
+        h = layer_of(table, work.h, l, rows)
+        if dropout[l] > 0:
+            drop_layer(dropout[l], dropout_key(seed, t, l), ids, a, h)
+        if state is not None and table[l, SKIPS]:
+            skipped_layer(h if dropout[l] > 0 else a, inputs, h)
 
 
 @twins
-def backward_pass(
-    table, transposed, loss, parameters, dropout, seed, t, ids, y, samples, N, z, a, h, delta, gradient, rows
-):  # fmt: skip
-    """E2: the output's δ, then E3, E4 and E5 from the last layer to the first; returns Σ_n weight_n ℓ_n."""
-    last = table.shape[0] - 1
-    z_l, a_l, delta_l = (
+def backward_pass(table, params, state, loss, parameters, dropout, seed, t, ids, work, N, gradient, rows):
+    """E2: the output's δ, then E3 to E5 and E8 to E10 from the last layer to the first; returns Σ_n weight_n ℓ_n."""
+    last, z, a, delta = table.shape[0] - 1, work.z, work.a, work.delta
+    z_k, a_k, delta_k = (
         layer_of(table, z, last, rows),
         layer_of(table, a, last, rows),
         layer_of(table, delta, last, rows),
     )
-    total = output_deltas(loss, table[last, PHI], parameters, z_l, a_l, y, samples, delta_l)
+    y, samples = work.target[:rows], work.samples[:, :rows]
+    total = output_deltas(loss, table[last, PHI], parameters, z_k, a_k, y, samples, delta_k)
     for l in range(last, 0, -1):
         delta_l = layer_of(table, delta, l, rows)
-        weight_gradient(layer_of(table, h, l - 1, rows), delta_l, N, weights_of(table, gradient, l))
         bias_gradient(delta_l, N, biases_of(table, gradient, l))
+        if state is not None and table[l, KIND] != PLAIN:
+            normalized_delta(table, params, l, N, work, gradient, rows)
+            delta_l = layer_of(table, work.delta_s, l, rows)
+        weight_gradient(inputs_of(table, dropout, work, l - 1, rows), delta_l, N, weights_of(table, gradient, l))
         if l > 1:
-            z_i, a_i = layer_of(table, z, l - 1, rows), layer_of(table, a, l - 1, rows)
-            delta_i = layer_of(table, delta, l - 1, rows)
-            hidden_delta(transposed_of(table, transposed, l), table[l - 1, PHI], z_i, a_i, delta_l, delta_i)
+            phi, WT = table[l - 1, PHI], transposed_of(table, work.transposed, l)
+            z_i, a_i, delta_i = (
+                layer_of(table, z, l - 1, rows),
+                layer_of(table, a, l - 1, rows),
+                layer_of(table, delta, l - 1, rows),
+            )
+            if state is not None and (table[l, SKIPS] or table[l - 1, SKIPS]):
+                skipped_delta(table, l, WT, z_i, a_i, delta_l, delta_i, work, rows)
+            else:
+                hidden_delta(WT, phi, z_i, a_i, delta_l, delta_i)
             if dropout[l - 1] > 0:
                 drop_layer(dropout[l - 1], dropout_key(seed, t, l - 1), ids, delta_i, delta_i)
     return total
@@ -220,8 +302,8 @@ def backward_pass(
 
 @twins
 def batch_gradient(
-    table, params, loss, parameters, X, y, sample_weight, order, places, l2, l2_per_sample, dropout, seed, t,
-    z, a, h, delta, target, samples, transposed, gradient,
+    table, params, state, loss, parameters, X, y, sample_weight, order, places, l2, l2_per_sample, dropout, seed, t,
+    work, gradient,
 ):  # fmt: skip
     """E4: loss and gradient of one batch, the samples order[0], order[1], …, in chunks that fit the scratch.
 
@@ -235,90 +317,78 @@ def batch_gradient(
         l2 = l2 / divisor
     penalty = start_gradient(table, params, l2, gradient)
     for l in range(2, table.shape[0]):
-        transpose(weights_of(table, params, l), transposed_of(table, transposed, l))
-    chunk = samples.shape[1]
+        transpose(weights_of(table, params, l), transposed_of(table, work.transposed, l))
+    chunk = work.samples.shape[1]
     total = 0.0
     for start in range(0, places.size, chunk):
         rows = min(chunk, places.size - start)
         here = places[start : start + rows]
         ids = order[start : start + rows]
-        gather(X, here, layer_of(table, h, 0, rows))
-        gather(y, here, target[:rows])
+        gather(X, here, layer_of(table, work.h, 0, rows))
+        gather(y, here, work.target[:rows])
         for n in range(rows):
-            samples[WEIGHT, n] = sample_weight[here[n]]
-        forward_pass(table, params, dropout, seed, t, ids, z, a, h, samples[:, :rows], rows)
+            work.samples[WEIGHT, n] = sample_weight[here[n]]
+        forward_pass(table, params, state, True, dropout, seed, t, ids, work, rows)
         total += backward_pass(
-            table, transposed, loss, parameters, dropout, seed, t, ids, target[:rows], samples[:, :rows], divisor,
-            z, a, h, delta, gradient, rows,
-        )  # fmt: skip
+            table, params, state, loss, parameters, dropout, seed, t, ids, work, divisor, gradient, rows
+        )
     return total / divisor + penalty, N
 
 
 @twins
+def gradient_of(table, params, state, loss, parameters, X, y, sample_weight, l2, rows, gradient):
+    """E4: loss and gradient over all rows of X. Returns (L, scratch): after one chunk it holds every number."""
+    order, dropout = np.arange(X.shape[0]), np.zeros(table.shape[0])
+    work = new_scratch(table, params, state, rows, state is not None, True)
+    L, _ = batch_gradient(
+        table, params, state, loss, parameters, X, y, sample_weight, order, order, l2, False, dropout, np.uint64(0), 0,
+        work, gradient,
+    )  # fmt: skip
+    return L, work
+
+
+@twins
 def train_steps(
-    table, params, loss, parameters, X, y, sample_weight, order, places, batch_size, l2, l2_per_sample,
-    dropout, seed, clip_value, clip_norm, code, moments, settings, weight_decay, rates, t,
-    z, a, h, delta, target, samples, transposed, gradient, c, sums,
+    table, params, state, loss, parameters, X, y, sample_weight, order, places, batch_size, l2, l2_per_sample,
+    dropout, seed, clip_value, clip_norm, code, moments, settings, weight_decay, rates, t, rows, sums,
 ):  # fmt: skip
     """E6: one step for each batch of `order`; sums (2,) goes on to gather Σ N L and Σ N over the batches."""
+    gradient, c = np.empty_like(params), np.zeros(COEFFICIENTS, params.dtype)
+    work = new_scratch(table, params, state, rows, state is not None or dropout.sum() > 0, True)
     for step in range(rates.size):
         start = step * batch_size
         stop = min(start + batch_size, order.size)
         L, N = batch_gradient(
-            table, params, loss, parameters, X, y, sample_weight, order[start:stop], places[start:stop],
-            l2, l2_per_sample, dropout, seed, t + step + 1, z, a, h, delta, target, samples,
-            transposed, gradient,
+            table, params, state, loss, parameters, X, y, sample_weight, order[start:stop], places[start:stop],
+            l2, l2_per_sample, dropout, seed, t + step + 1, work, gradient,
         )  # fmt: skip
         clip(gradient, clip_value, clip_norm)
         coefficients(code, settings, weight_decay, rates[step], t + step + 1, c)
         update(code, params, gradient, moments, c)
+        if state is not None:
+            update_state(table, state, work.of_layers, stop - start)
         sums[0] += N * L
         sums[1] += N
 
 
 @twins
-def forward_rows(table, params, X, order, dropout, z, a, samples, out):
-    """E1: the network's output for every row of X, in chunks of `order.size` rows, written to out (N, outputs)."""
-    for start in range(0, X.shape[0], order.size):
-        rows = min(order.size, X.shape[0] - start)
-        for n in range(rows):
-            order[n] = start + n
-        gather(X, order, layer_of(table, a, 0, rows))
-        forward_pass(table, params, dropout, np.uint64(0), 0, order, z, a, a, samples[:, :rows], rows)
-        output = layer_of(table, a, table.shape[0] - 1, rows)
-        for n in range(rows):
-            for k in range(out.shape[1]):
-                out[start + n, k] = output[n, k]
-
-
-@twins
-def evaluate_rows(
-    table, params, loss, parameters, X, y, sample_weight, order, dropout, z, a, delta, target, samples, out
-):  # fmt: skip
-    """E2: L over every row of X, as `forward_rows` walks them, the outputs written to out (N, outputs)."""
-    last = table.shape[0] - 1
-    total, N = 0.0, 0.0
-    for start in range(0, X.shape[0], order.size):
-        rows = min(order.size, X.shape[0] - start)
-        stop = start + rows
-        forward_rows(table, params, X[start:stop], order[:rows], dropout, z, a, samples, out[start:stop])
-        for n in range(rows):
-            order[n] = start + n
-            samples[WEIGHT, n] = sample_weight[start + n]
-            N += sample_weight[start + n]
-        gather(y, order, target[:rows])
-        z_l, a_l = layer_of(table, z, last, rows), layer_of(table, a, last, rows)
-        total += output_deltas(
-            loss, table[last, PHI], parameters, z_l, a_l, target[:rows], samples[:, :rows], delta[:rows]
-        )
-    return total / N
+def forward_chunk(table, params, state, X, start, rows, order, dropout, work, out):
+    """E1: the network's output for `rows` rows of X from `start` on, written to out (N, outputs)."""
+    for n in range(rows):
+        order[n] = start + n
+    gather(X, order, layer_of(table, work.h, 0, rows))
+    forward_pass(table, params, state, False, dropout, np.uint64(0), 0, order, work, rows)
+    output = layer_of(table, work.a, table.shape[0] - 1, rows)
+    for n in range(rows):
+        for k in range(out.shape[1]):
+            out[start + n, k] = output[n, k]
 
 
 @twins
 def forward_few(table, params, X, out):
-    """E1: the network's output for a few rows of X, one after the other in one thread, written to out (N, outputs).
+    """E1: `forward_rows` for a few rows of a network without E7 to E10, one after the other in one thread.
 
-    What `forward_rows` does, for callers who count microseconds: it needs no scratch from Python, and no table of rows.
+    For callers who count microseconds, and the seconds of the first call.
     """
     last = table.shape[0] - 1
     room = table[last, UNITS] + table[last, N_OUT]
@@ -336,16 +406,52 @@ def forward_few(table, params, X, out):
             out[n, k] = a[table[last, UNITS] + k]
 
 
+@twins
+def forward_rows(table, params, state, X, chunk, out):
+    """E1: the network's output for every row of X, written to out (N, outputs)."""
+    work, dropout = new_scratch(table, params, state, chunk, False, False), np.zeros(table.shape[0])
+    order = np.empty(chunk, np.int64)
+    for start in range(0, X.shape[0], chunk):
+        rows = min(chunk, X.shape[0] - start)
+        forward_chunk(table, params, state, X, start, rows, order, dropout, work, out)
+
+
+@twins
+def evaluate_rows(table, params, state, loss, parameters, X, y, sample_weight, chunk, out):
+    """E2: L over every row of X, the outputs written to out (N, outputs)."""
+    last, total, N = table.shape[0] - 1, 0.0, 0.0
+    work, dropout = new_scratch(table, params, state, chunk, False, False), np.zeros(table.shape[0])
+    order = np.empty(chunk, np.int64)
+    for start in range(0, X.shape[0], chunk):
+        rows = min(chunk, X.shape[0] - start)
+        forward_chunk(table, params, state, X, start, rows, order, dropout, work, out)
+        for n in range(rows):
+            work.samples[WEIGHT, n] = sample_weight[start + n]
+            N += sample_weight[start + n]
+        gather(y, order, work.target[:rows])
+        z, a, delta = layer_of(table, work.z, last, rows), layer_of(table, work.a, last, rows), work.delta
+        total += output_deltas(
+            loss, table[last, PHI], parameters, z, a, work.target[:rows], work.samples[:, :rows],
+            delta[: rows * y.shape[1]].reshape((rows, y.shape[1])),
+        )  # fmt: skip
+    return total / N
+
+
 # --------------------------------------------------------------------------------------- the contract
 
 
-def _scratch(network: "Network", rows: int) -> np.ndarray:
-    """Room for one number a unit, the inputs included, for each of `rows` samples."""
-    return np.empty(rows * sum(network.sizes), network.dtype)
+def _chunk(samples: int) -> int:
+    return max(1, min(ROWS, samples))
 
 
-def _samples(network: "Network", rows: int) -> np.ndarray:
-    return np.empty((4, rows), network.dtype)
+def _batch_chunk(network: "Network", samples: int) -> int:
+    """Batch normalisation looks at all samples of a batch at once."""
+    return max(1, samples) if network.state.size else _chunk(samples)
+
+
+def state_of(network: "Network") -> np.ndarray | None:
+    """None is a type of its own, for which E7 to E10 are not even compiled."""
+    return network.state if network.table[:, [KIND, SKIPS]].any() else None
 
 
 def _is_parallel(network: "Network", rows: int) -> bool:
@@ -353,13 +459,20 @@ def _is_parallel(network: "Network", rows: int) -> bool:
 
 
 def forward(network: "Network", X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
-    rows = max(1, min(ROWS, X.shape[0]))
-    out = np.empty((X.shape[0], network.sizes[-1]), network.dtype)
+    rows, out = _chunk(X.shape[0]), np.empty((X.shape[0], network.sizes[-1]), network.dtype)
     call(
-        forward_rows, network.table, network.params, X, np.empty(rows, np.int64), np.zeros(len(network.sizes)),
-        _scratch(network, rows), _scratch(network, rows), _samples(network, rows), out,
+        forward_rows, network.table, network.params, state_of(network), X, rows, out,
         n_threads=n_threads, parallel=_is_parallel(network, rows),
     )  # fmt: skip
+    return out
+
+
+def forward_serial(network: "Network", X: np.ndarray) -> np.ndarray:
+    """`forward` for few rows."""
+    if state_of(network) is not None:
+        return forward(network, X, n_threads=1)
+    out = np.empty((X.shape[0], network.sizes[-1]), network.dtype)
+    forward_few.serial(network.table, network.params, X, out)
     return out
 
 
@@ -371,13 +484,10 @@ def evaluate(
     *,
     n_threads: int | None = None,
 ) -> tuple[float, np.ndarray]:
-    rows = min(ROWS, X.shape[0])
-    out = np.empty((X.shape[0], network.sizes[-1]), network.dtype)
+    rows, out = _chunk(X.shape[0]), np.empty((X.shape[0], network.sizes[-1]), network.dtype)
     L = call(
-        evaluate_rows, network.table, network.params, network.loss_function.code, network.loss_parameters,
-        X, y, sample_weight, np.empty(rows, np.int64), np.zeros(len(network.sizes)),
-        _scratch(network, rows), _scratch(network, rows), np.empty((rows, y.shape[1]), network.dtype),
-        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), out,
+        evaluate_rows, network.table, network.params, state_of(network), network.loss_function.code,
+        network.loss_parameters, X, y, sample_weight, rows, out,
         n_threads=n_threads, parallel=_is_parallel(network, rows),
     )  # fmt: skip
     return float(L), out
@@ -392,15 +502,10 @@ def gradient(
     l2: float = 0.0,
     n_threads: int | None = None,
 ) -> tuple[float, np.ndarray]:
-    rows = max(1, min(ROWS, X.shape[0]))
-    order = np.arange(X.shape[0])
-    a = _scratch(network, rows)
-    out = np.empty_like(network.params)
+    rows, out = _batch_chunk(network, X.shape[0]), np.empty_like(network.params)
     L, _ = call(
-        batch_gradient, network.table, network.params, network.loss_function.code, network.loss_parameters,
-        X, y, sample_weight, order, order, network.dtype.type(l2), False,
-        np.zeros(len(network.sizes)), np.uint64(0), 0, _scratch(network, rows), a, a, _scratch(network, rows),
-        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), np.empty_like(network.params), out,
+        gradient_of, network.table, network.params, state_of(network), network.loss_function.code,
+        network.loss_parameters, X, y, sample_weight, network.dtype.type(l2), rows, out,
         n_threads=n_threads, parallel=_is_parallel(network, rows),
     )  # fmt: skip
     return float(L), out
@@ -421,47 +526,18 @@ def train_epoch(
     regularization: Regularization = NONE,
     n_threads: int | None = None,
 ) -> float:
-    rows = max(1, min(ROWS, batch_size, order.size))
-    dropout = regularization.dropout_by_layer(network.sizes)
-    a = _scratch(network, rows)
-    h = _scratch(network, rows) if dropout.any() else a
     optimizer.start(network.params)
     sums = np.zeros(2) if sums is None else sums
+    batch = min(batch_size, order.size)
     call(
-        train_steps, network.table, network.params, network.loss_function.code, network.loss_parameters,
-        X, y, sample_weight, order, order if places is None else places, batch_size,
+        train_steps, network.table, network.params, state_of(network), network.loss_function.code,
+        network.loss_parameters, X, y, sample_weight, order, order if places is None else places, batch_size,
         network.dtype.type(regularization.l2), regularization.l2_per_sample,
-        dropout, np.uint64(regularization.seed), regularization.clip_value, regularization.clip_norm,
+        regularization.dropout_by_layer(network.sizes), np.uint64(regularization.seed),
+        regularization.clip_value, regularization.clip_norm,
         optimizer.code, optimizer.moments, optimizer.settings, optimizer.decoupled_decay, rates, optimizer.t,
-        _scratch(network, rows), a, h, _scratch(network, rows),
-        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), np.empty_like(network.params),
-        np.empty_like(network.params), np.zeros(COEFFICIENTS, network.dtype), sums,
-        n_threads=n_threads, parallel=_is_parallel(network, min(batch_size, order.size)),
+        _batch_chunk(network, batch), sums,
+        n_threads=n_threads, parallel=_is_parallel(network, batch),
     )  # fmt: skip
     optimizer.t += rates.size
     return mean_loss(sums)
-
-
-def trace(network: "Network", X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Trace:
-    """z, a and δ of every layer for the rows of X, from the serial kernels that train; L and ∂L/∂θ with the weights."""
-    rows, table = X.shape[0], network.table
-    z, a, delta = (_scratch(network, rows) for _ in range(3))
-    order, same_weight = np.arange(rows), np.ones_like(sample_weight)
-    same_weight.flags.writeable = False  # the signature that is compiled already
-    batch_gradient.serial(
-        table, network.params, network.loss_function.code, network.loss_parameters,
-        X, y, same_weight, order, order, network.dtype.type(0), False,
-        np.zeros(len(network.sizes)), np.uint64(0), 0, z, a, a, delta,
-        np.empty((rows, y.shape[1]), network.dtype), _samples(network, rows), np.empty_like(network.params),
-        np.empty_like(network.params),
-    )  # fmt: skip
-    L, out = gradient(network, X, y, sample_weight, n_threads=1)
-    layers = range(1, len(network.sizes))
-    return Trace(
-        loss=L,
-        z=tuple(layer_view(table, z, l, rows) for l in layers),
-        a=tuple(layer_view(table, a, l, rows) for l in range(len(network.sizes))),
-        delta=tuple(layer_view(table, delta, l, rows) for l in layers),
-        weight_gradients=tuple(weights_view(table, out, l) for l in layers),
-        bias_gradients=tuple(biases_view(table, out, l) for l in layers),
-    )

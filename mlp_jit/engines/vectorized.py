@@ -12,8 +12,19 @@ import numpy as np
 
 from ..optimizers import ADAGRAD_CODE, ADAM_CODE, ADAMW_CODE, LION_CODE, NADAM_CODE, RMSPROP_CODE, SGD_CODE
 from .contract import NONE, Regularization, mean_loss
-from .layers import LAYERS, Dense, Dropout, Sequential, sigmoid, softplus
-from .layout import biases_view, weights_view
+from .layers import (
+    LAYERS,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    LayerNormalization,
+    Sequential,
+    Skip,
+    Sums,
+    sigmoid,
+    softplus,
+)
+from .layout import BATCH, KIND, PLAIN, SKIPS, biases_view, gains_view, running_view, weights_view
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -246,18 +257,34 @@ def _clip(g: np.ndarray, clip_value: float, clip_norm: float) -> None:
 # --------------------------------------------------------------------------------------- the contract
 
 
-def sequential(network: "Network", gradient: np.ndarray, regularization: Regularization = NONE) -> Sequential:
+def sequential(
+    network: "Network", gradient: np.ndarray, regularization: Regularization = NONE, *, trains: bool = False
+) -> Sequential:
     """The network up to its last z in the layer language: `params` are its own views, `grads` views of `gradient`."""
     dropout = regularization.dropout_by_layer(network.sizes)
     layers: list = []
     for l in range(1, len(network.sizes)):
-        grads = weights_view(network.table, gradient, l), biases_view(network.table, gradient, l)
-        layers.append(Dense(network.weights[l - 1], network.biases[l - 1], *grads))
+        of_layer = _linear(network, gradient, l, trains)
         if l < len(network.sizes) - 1:
-            layers.append(LAYERS[network.activations[l - 1]]())
+            of_layer.append(LAYERS[network.activations[l - 1]]())
             if dropout[l] > 0:
-                layers.append(Dropout(dropout[l], regularization.seed, l))
+                of_layer.append(Dropout(dropout[l], regularization.seed, l))
+        layers += [Skip(of_layer)] if network.table[l, SKIPS] else of_layer
     return Sequential(layers)
+
+
+def _linear(network: "Network", gradient: np.ndarray, l: int, trains: bool) -> list:
+    """What makes z of layer l: a Dense, or sums and their normalisation."""
+    table, kind = network.table, network.table[l, KIND]
+    W, b, gain = network.weights[l - 1], network.biases[l - 1], network.gains[l - 1]
+    grads = weights_view(table, gradient, l), biases_view(table, gradient, l)
+    if kind == PLAIN:
+        return [Dense(W, b, *grads)]
+    arrays = b, gain, grads[1], gains_view(table, gradient, l)
+    if kind == BATCH:
+        running = running_view(table, network.state, l)
+        return [Sums(W, grads[0]), BatchNormalization(*arrays, running=running, trains=trains)]
+    return [Sums(W, grads[0]), LayerNormalization(*arrays)]
 
 
 def _add_l2(model: Sequential, l2: float) -> float:
@@ -265,9 +292,9 @@ def _add_l2(model: Sequential, l2: float) -> float:
     if l2 == 0:
         return 0.0
     squares = 0.0
-    for W, grad in zip(model.params[::2], model.grads[::2], strict=True):
-        grad += l2 * W
-        squares += float(np.vdot(W, W))
+    for layer in model.of_kind(Dense):
+        layer.grad_W += l2 * layer.W
+        squares += float(np.vdot(layer.W, layer.W))
     return 0.5 * l2 * squares
 
 
@@ -300,7 +327,7 @@ def gradient(
     n_threads: int | None = None,
 ) -> tuple[float, np.ndarray]:
     out = np.empty_like(network.params)
-    model = sequential(network, out)
+    model = sequential(network, out, trains=True)
     N = float(sample_weight.sum(dtype=np.float64))
     loss, delta = _Criterion(network)(model.forward(X), y, sample_weight[:, None], N)
     model.backward(delta)
@@ -324,8 +351,8 @@ def train_epoch(
 ) -> float:
     theta = network.params
     g, work = np.empty_like(theta), np.empty_like(theta)
-    model, criterion = sequential(network, g, regularization), _Criterion(network)
-    dropouts = [layer for layer in model.layers if isinstance(layer, Dropout)]
+    model, criterion = sequential(network, g, regularization, trains=True), _Criterion(network)
+    dropouts, batch_normalized = model.of_kind(Dropout), model.of_kind(BatchNormalization)
     clips = min(regularization.clip_value, regularization.clip_norm) < np.inf
     optimizer.start(theta)
     step_of = STEPS[optimizer.code]
@@ -349,5 +376,7 @@ def train_epoch(
         if optimizer.decoupled_decay > 0:
             theta *= 1 - rate * optimizer.decoupled_decay
         step_of(theta, g, optimizer.moments, optimizer.settings, rate, optimizer.t, work)
+        for layer in batch_normalized:
+            layer.run_on()
         sums += N * loss, N
     return mean_loss(sums)

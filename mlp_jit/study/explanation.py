@@ -10,7 +10,7 @@ import numpy as np
 from .. import validation
 from ..activations import HIDDEN, OUTPUTS
 from ..engines import loops
-from ..engines.contract import Trace
+from ..engines.trace import Trace, trace
 from ..network import Network
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from .document import Document, Equation, Report, Section, Table, factor, number
@@ -66,9 +66,9 @@ def explain(
         network=before,
         y=Y,
         ell=np.array(ell),
-        trace=loops.trace(before, X, Y, sample_weight),
+        trace=trace(before, X, Y, sample_weight),
         after=after,
-        trace_after=loops.trace(after, X, Y, sample_weight),
+        trace_after=trace(after, X, Y, sample_weight),
         optimizer=stepper,
         learning_rate=eta,
     )

@@ -16,7 +16,8 @@ from .._jit import as_template, c_function
 from ..activations import SOFTMAX, activate, scale_by_slope, softmax
 from ..losses import output_delta
 from ..optimizers import COEFFICIENTS, update_stretch
-from .layout import PHI
+from .layout import BATCH, KIND, PHI, PLAIN
+from .normal_blocks import normalize_samples, normalize_units, sample_deltas, unit_deltas
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -72,6 +73,38 @@ def loss(code: int, phi: int, dtype: np.dtype) -> int:
 
 
 @cache
+def normalization(kind: int, dtype: np.dtype) -> int:
+    """E7 of a block: the entry (z, normal, mean, inv_std, gain, b, mean of samples; units, N), z holding s before."""
+
+    def entry(z, normal, mean, inv_std, gain, b, sample_mean, units, N):
+        z, normal = carray(z, (units, N)), carray(normal, (units + 1, N))
+        gain, b = carray(gain, (units,)), carray(b, (units,))
+        if kind == BATCH:
+            normalize_units(z, normal, carray(mean, (units,)), carray(inv_std, (units,)), gain, b)
+        else:
+            normalize_samples(z, normal, carray(sample_mean, (N,)), gain, b)
+
+    return c_function(_signature(dtype, 7, 2), entry)
+
+
+@cache
+def normalization_delta(kind: int, dtype: np.dtype) -> int:
+    """E8 of a block: the entry (delta, normal, product, product_normal, inv_std, gain, and the products of samples;
+    units, N).
+    """
+
+    def entry(delta, normal, product, product_normal, inv_std, gain, of_samples, of_samples_normal, units, N):
+        delta, normal, gain = carray(delta, (units, N)), carray(normal, (units + 1, N)), carray(gain, (units,))
+        if kind == BATCH:
+            products = carray(product, (units,)), carray(product_normal, (units,))
+            unit_deltas(delta, normal, *products, carray(inv_std, (units,)), gain)
+        else:
+            sample_deltas(delta, normal, carray(of_samples, (N,)), carray(of_samples_normal, (N,)), gain)
+
+    return c_function(_signature(dtype, 8, 2), entry)
+
+
+@cache
 def optimizer_step(code: int, dtype: np.dtype) -> int:
     """E6, see `optimizers.update_stretch`: the entry (theta, g, m, v, c; count)."""
 
@@ -92,6 +125,15 @@ def of_layers(network: "Network", *, trains: bool) -> np.ndarray:
         found[l, ACTIVATION] = activation(codes[l], dtype)
         if trains and l < len(codes) - 1:
             found[l, SLOPE] = slope(codes[l], dtype)
+    return found
+
+
+def of_normalizations(network: "Network") -> np.ndarray:
+    """The addresses of E7 and E8 of layers 0..L, (L + 1, 2) int64; 0 where a layer is not normalised."""
+    found = np.zeros((len(network.sizes), 2), np.int64)
+    for l, kind in enumerate(network.table[:, KIND].tolist()):
+        if kind != PLAIN:
+            found[l] = normalization(kind, network.dtype), normalization_delta(kind, network.dtype)
     return found
 
 

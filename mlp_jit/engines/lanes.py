@@ -11,8 +11,11 @@ others nothing but the weights, which nobody writes. *Weights*: E4 to E6; a task
 over the batch in tiles whose lanes are units j, and updates them while they are in cache. Every sum runs in one fixed
 order, so the bits are the same for any number of threads.
 
-Where things lie is told in `panels.py`; what belongs to one call, and to one of its workers, in `workspace.py`; how
-workers share the tasks of a phase in `team.py`.
+What a task does to its samples stands in `blocks.py`; where things lie in `panels.py`; what belongs to one call, and to
+one of its workers, in `workspace.py`; how workers share the tasks of a phase in `team.py`.
+
+Batch normalisation couples the samples. So *samples* is cut at each such layer, forward and back: all blocks come that
+far, one worker combines what they sum up to, and all go on.
 
 Measured (Zen 4, AVX-512, one thread, float32): E1, E3 and E4 run at 110-117 GFLOP/s from some 64 units on, where
 OpenBLAS reaches 95-99. Tried, and worse: rows of W read by E3 as they lie (88 for 115 GFLOP/s); the number of lanes
@@ -26,19 +29,19 @@ import numpy as np
 from numba.core import config
 
 from .._jit import call, call_entry, inlined, kernel, team, template, threads
-from ..activations import SOFTMAX
-from ..dropout import drop, dropout_key
 from ..optimizers import COEFFICIENTS, coefficients
 from . import loops
+from .blocks import backward_blocks, forward_blocks, load_blocks, loss_block
 from .contract import NONE, Regularization, mean_loss
-from .entries import ACTIVATION, SLOPE, optimizer_step
-from .layout import N_IN, N_OUT, PHI, WEIGHTS
-from .panels import BACKWARD, DELTA, FORWARD, first_row, gather_block, pack_rows, panel_block, width_of
+from .entries import optimizer_step
+from .layout import GAINS, N_IN, N_OUT, UNITS, WEIGHTS, running_of
+from .normal_blocks import combine_moments, combine_products, gain_gradient
+from .panels import DELTA, first_row, pack_rows, width_of
 from .regularizers import clip, start_gradient, sum_of_squares
-from .simd import VECTORS, at, lanes, stretch, view
+from .simd import VECTORS, at, lanes, stretch
 from .team import finish, next_task, wait
-from .tiles import forward_layer, hidden_delta, weight_gradient
-from .workspace import ELL, FIRST, LAST, LAYER, TOP, TOTAL, WEIGHT, Data, Rules, Steps, desk_of, workspace
+from .tiles import weight_gradient
+from .workspace import FIRST, LAST, LAYER, Data, Rules, Steps, desk_of, workspace
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -52,105 +55,6 @@ REGION = 20  # as many batches' worth of work, some 200 µs, is the least that i
 NO_STEP = -1  # the optimizer's code where only the gradient is asked for
 
 
-# --------------------------------------------------------------------------------------- a group of blocks
-# A group's blocks go through a layer together, so that weights too many for the cache are fetched once for all.
-
-
-@template
-def load_blocks(model, data, N, start, rows, work, w, h):
-    """layout: the samples from `start` on: inputs as layer 0 of h, rows of the data set, weights over N (idle lanes:
-    0).
-    """
-    order, places, sample_weight = data.order, data.places, data.sample_weight
-    S = VECTORS * lanes(h)
-    for k in range((rows + S - 1) // S):
-        desk, n_0, here = desk_of(work, w, k), start + k * S, min(rows - k * S, S)
-        width, ids, samples = width_of(here, h), desk.ids, desk.samples
-        gather_block(data.X, places, n_0, here, width, model.table[0, N_OUT], desk.starts, at(h, k * work.size))
-        for s in range(width):
-            n = n_0 + min(s, here - 1)
-            ids[s] = order[n]
-            samples[WEIGHT * width + s] = sample_weight[places[n]] / N if s < here else 0
-
-
-@template
-def forward_blocks(model, dropout, drops, seed, t, rows, work, w, a, h):
-    """E1: every layer in turn for the blocks whose inputs are layer 0 of h. Owns a, h and the desks."""
-    table, plan, params, packed, entries = model.table, model.plan, model.params, model.packed, model.phi
-    S, size, last = VECTORS * lanes(h), work.size, table.shape[0] - 1
-    blocks = (rows + S - 1) // S
-    zs = at(work.z, w * work.group * size)
-    for l in range(1, last + 1):
-        n_in, n_out = table[l, N_IN], table[l, N_OUT]
-        below, here = first_row(table, l - 1), first_row(table, l)
-        for k in range(blocks):
-            width = width_of(rows - k * S, h)
-            for s in range(width):
-                h[k * size + (below + n_in) * width + s] = 1
-        W, panels = at(params, table[l, WEIGHTS]), at(packed, plan[l, FORWARD])
-        forward_layer(W, panels, n_in, n_out, at(h, 0), below, zs, here, size, rows)
-        for k in range(blocks):
-            width, desk = width_of(rows - k * S, h), desk_of(work, w, k)
-            p = k * size + here * width
-            z, samples = at(zs, p), desk.samples
-            if table[l, PHI] == SOFTMAX:
-                top, total = at(samples, TOP * width), at(samples, TOTAL * width)
-                call_entry(entries[l, ACTIVATION], (z, at(a, p), top, total, n_out, width))
-            else:
-                call_entry(entries[l, ACTIVATION], (z, at(a, p), n_out * width))
-            if drops and l < last:  # also where this layer's p is 0: the next one reads h
-                key = dropout_key(seed, t, l)
-                drop(dropout[l], key, desk.ids, view(a, p, n_out, width), view(h, p, n_out, width))
-
-
-@template
-def loss_block(model, data, start, rows, desk, a):
-    """E2: δ_k = ∂ℓ/∂z_k of one block, times weight; returns Σ_n weight_n ℓ_n. Owns the desk."""
-    table, samples = model.table, desk.samples
-    last, width = table.shape[0] - 1, width_of(rows, desk.z)
-    n_out, here = table[last, N_OUT], first_row(table, last) * width
-    gather_block(data.y, data.places, start, rows, width, n_out, desk.starts, at(desk.target, 0))
-    weight, top, total, ell = (
-        at(samples, WEIGHT * width), at(samples, TOP * width), at(samples, TOTAL * width), at(samples, ELL * width)
-    )  # fmt: skip
-    z, y, delta = at(desk.z, here), at(desk.target, 0), at(desk.delta, 0)
-    call_entry(model.loss, (at(model.parameters, 0), z, at(a, here), y, weight, top, total, delta, ell, n_out, width))
-    L = 0.0
-    for s in range(rows):
-        L += samples[WEIGHT * width + s] * samples[ELL * width + s]
-    return L
-
-
-@template
-def backward_blocks(model, dropout, seed, t, rows, work, w, a, n_0):
-    """E3: every layer from the last down, each δ into its panels from sample n_0 of the chunk on.
-
-    Owns the desks, whose delta has two halves in turn, and its part of the panels.
-    """
-    table, plan, packed, entries = model.table, model.plan, model.packed, model.phi
-    S, half = VECTORS * lanes(a), work.half
-    blocks = (rows + S - 1) // S
-    deltas = at(work.delta, w * work.group * 2 * half)
-    delta_j = np.int64(0)  # a literal 0 would be one more type to compile for
-    for l in range(table.shape[0] - 1, 0, -1):
-        n_in, n_out, delta_i = table[l, N_IN], table[l, N_OUT], half - delta_j
-        if l > 1:
-            panels = at(packed, plan[l, BACKWARD])
-            hidden_delta(panels, n_in, n_out, at(deltas, delta_j), at(deltas, delta_i), 2 * half, rows)
-        for k in range(blocks):
-            width, desk = width_of(rows - k * S, a), desk_of(work, w, k)
-            n = n_0 + k * S
-            panel_block(desk.delta, delta_j, n_out, width, desk.starts, work.panels, plan[l, DELTA], work.capacity, n)
-            if l > 1:
-                here, delta = first_row(table, l - 1) * width, at(desk.delta, delta_i)
-                z, a_i = at(desk.z, here), at(a, k * work.size + here)
-                call_entry(entries[l - 1, SLOPE], (z, a_i, delta, n_in * width))
-                if dropout[l - 1] > 0:
-                    delta_l = view(desk.delta, delta_i, n_in, width)
-                    drop(dropout[l - 1], dropout_key(seed, t, l - 1), desk.ids, delta_l, delta_l)
-        delta_j = delta_i
-
-
 # --------------------------------------------------------------------------------------- the phases
 # Each is gone through by all workers w, who claim its tasks; `done` tasks were finished before it.
 
@@ -162,7 +66,7 @@ def pack_phase(model, work, trains, done, w):
     task = next_task(counters, done, tasks.shape[0], work.workers, w)
     while task >= 0:
         l, i_0, i_1 = tasks[task, LAYER], tasks[task, FIRST], tasks[task, LAST]
-        starts = desk_of(work, w, 0).starts
+        starts = desk_of(work, w * work.group).starts
         pack_rows(model.table, model.plan, l, i_0, i_1, model.params, starts, model.packed, trains)
         finish(counters)
         task = next_task(counters, done, tasks.shape[0], work.workers, w)
@@ -170,11 +74,15 @@ def pack_phase(model, work, trains, done, w):
 
 
 @template
-def sample_phase(model, data, rules, work, step, block_0, start, rows, N, drops, t, done, w):
-    """E3: E1 to E3 for `rows` samples from `start` on. A task owns a group of blocks: their part of a, h, panels and
-    block_loss.
+def sample_phase(model, data, rules, work, norm, step, block_0, start, rows, N, apart, t, cut, done, w):
+    """E3: E1 to E3 for `rows` samples from `start` on, the part between two cuts. A task owns a group of blocks: their
+    part of a, h, panels and block_loss, and of `norm`.
     """
-    S, counters = VECTORS * lanes(work.h), at(work.counters, 0)
+    S, counters, top = VECTORS * lanes(work.h), at(work.counters, 0), model.table.shape[0] - 1
+    turn, below, above = np.int64(0), np.int64(0), top
+    if norm is not None:
+        turn = norm.cuts.size - 2
+        below, above = norm.cuts[min(cut, 2 * turn - cut)], norm.cuts[min(cut, 2 * turn - cut) + 1]
     group, size = work.group * S, work.group * work.size
     groups = (rows + group - 1) // group
     task = next_task(counters, done, groups, work.workers, w)
@@ -182,20 +90,45 @@ def sample_phase(model, data, rules, work, step, block_0, start, rows, N, drops,
         n_0, k_0 = task * group, task * work.group
         n, here = start + n_0, min(rows - n_0, group)
         a, h = stretch(work.a, task * size, size), stretch(work.h, task * size, size)
-        load_blocks(model, data, N, n, here, work, w, h)
-        forward_blocks(model, rules.dropout, drops, rules.seed, t, here, work, w, a, h)
-        for k in range((here + S - 1) // S):
-            a_k = at(a, k * work.size)
-            L = loss_block(model, data, n + k * S, min(here - k * S, S), desk_of(work, w, k), a_k)
-            work.block_loss[step, block_0 + k_0 + k] = L
-        backward_blocks(model, rules.dropout, rules.seed, t, here, work, w, a, n_0)
+        d = w * work.group if norm is None else task * work.group
+        if cut == 0:
+            load_blocks(model, data, N, n, here, work, d, h)
+        if cut <= turn:
+            forward_blocks(
+                model, norm, rules.dropout, apart, rules.seed, t, here, work, d, a, h, k_0, below, above, cut == turn
+            )
+        if cut == turn:
+            for k in range((here + S - 1) // S):
+                a_k = at(a, k * work.size)
+                L = loss_block(model, data, n + k * S, min(here - k * S, S), desk_of(work, d + k), a_k)
+                work.block_loss[step, block_0 + k_0 + k] = L
+        if cut >= turn:
+            backward_blocks(model, norm, rules.dropout, rules.seed, t, here, work, d, a, n_0, k_0, above, below)
         finish(counters)
         task = next_task(counters, done, groups, work.workers, w)
     return wait(counters, done + groups, work.give_way)
 
 
 @template
-def weight_phase(model, rules, steps, work, step, rows, first, final, l2, shrink, done, w):
+def cut_phase(model, steps, work, norm, rows, cut, done, w):
+    """E8: after a part of the samples phase, what its blocks come to together at the cut; a single task."""
+    counters, turn = at(work.counters, 0), norm.cuts.size - 2
+    if next_task(counters, done, np.int64(1), work.workers, w) == 0:
+        table, S = model.table, VECTORS * lanes(work.h)
+        l = norm.cuts[cut + 1 if cut < turn else 2 * turn - cut]
+        unit, n_out = table[l, UNITS], table[l, N_OUT]
+        if cut < turn:
+            running, updates = running_of(table, norm.state, l), steps.code != NO_STEP
+            combine_moments(norm.moments, unit, n_out, rows, S, norm.mean, norm.inv_std, running, updates)
+        else:
+            gain = at(model.params, table[l, GAINS])
+            combine_products(norm.sums, unit, n_out, rows, S, gain, norm.product, norm.product_normal)
+        finish(counters)
+    return wait(counters, done + 1, work.give_way)
+
+
+@template
+def weight_phase(model, rules, steps, work, norm, step, rows, first, final, l2, shrink, done, w):
     """E6: E4, E5 and, unless the norm must be known first or only the gradient is asked for, E6.
 
     A task owns rows of W: their gradient, θ, moments and panels. `rows` samples of a chunk, which may be the `first` of
@@ -203,7 +136,7 @@ def weight_phase(model, rules, steps, work, step, rows, first, final, l2, shrink
     """
     table, plan, tasks, params, packed = model.table, model.plan, model.tasks, model.params, model.packed
     h, panels, gradient, squares, norms = work.h, work.panels, work.g, work.squares, work.norms
-    starts, moments, counters = desk_of(work, w, 0).starts, steps.moments, at(work.counters, 0)
+    starts, moments, counters = desk_of(work, w * work.group).starts, steps.moments, at(work.counters, 0)
     norm_first, bound = rules.clip_norm < np.inf, rules.clip_value
     task = next_task(counters, done, tasks.shape[0], work.workers, w)
     while task >= 0:
@@ -215,7 +148,11 @@ def weight_phase(model, rules, steps, work, step, rows, first, final, l2, shrink
             if first and l2 > 0:
                 squares[step, task] = start_gradient(theta, min(i_1, n_in) * n_out - i_0 * n_out, l2, g)
             delta, row, adds = at(panels, plan[l, DELTA]), first_row(table, l - 1) + i_0, l2 > 0 or not first
-            weight_gradient(at(h, 0), work.size, row, i_1 - i_0, rows, delta, work.capacity, at(g, 0), n_out, adds)
+            if norm is not None and i_1 > n_in + 1:  # b and γ
+                blocks = (rows + VECTORS * lanes(h) - 1) // (VECTORS * lanes(h))
+                gain_gradient(norm.sums, norm.mean.size, blocks, table[l, UNITS], n_out, g, not first)
+            else:
+                weight_gradient(at(h, 0), work.size, row, i_1 - i_0, rows, delta, work.capacity, at(g, 0), n_out, adds)
             if final and bound < np.inf:
                 clip(g, shrink, bound)
             if final and norm_first:
@@ -232,25 +169,25 @@ def weight_phase(model, rules, steps, work, step, rows, first, final, l2, shrink
 
 
 @template
-def evaluate_phase(model, data, work, N, dropout, out, done, w):
+def evaluate_phase(model, data, work, norm, N, dropout, out, done, w):
     """E2: outputs and loss. A task owns a group of blocks: their part of out, flat (N, outputs), and block_loss."""
     S, counters = VECTORS * lanes(work.h), at(work.counters, 0)
     group, size, rows = work.group * S, work.group * work.size, data.order.size
     last = model.table.shape[0] - 1
     n_out, first = model.table[last, N_OUT], first_row(model.table, last)
     groups = (rows + group - 1) // group
-    h = stretch(work.h, w * size, size)
+    d, h = w * work.group, stretch(work.h, w * size, size)
     task = next_task(counters, done, groups, work.workers, w)
     while task >= 0:
         n_0 = task * group
         here = min(rows - n_0, group)
-        load_blocks(model, data, N, n_0, here, work, w, h)
-        forward_blocks(model, dropout, False, np.uint64(0), 0, here, work, w, h, h)
+        load_blocks(model, data, N, n_0, here, work, d, h)
+        forward_blocks(model, norm, dropout, False, np.uint64(0), 0, here, work, d, h, h, 0, 0, last, True)
         for k in range((here + S - 1) // S):
             n, count, h_k = n_0 + k * S, min(here - k * S, S), at(h, k * work.size)
             width = width_of(count, h)
             if data.y.size > 0:
-                work.block_loss[0, n // S] = loss_block(model, data, n, count, desk_of(work, w, k), h_k)
+                work.block_loss[0, n // S] = loss_block(model, data, n, count, desk_of(work, d + k), h_k)
             for s in range(count):
                 for j in range(n_out):
                     out[(n + s) * n_out + j] = h_k[(first + j) * width + s]
@@ -302,13 +239,16 @@ def penalty(l2, per_sample, N):
 
 
 @team
-def train_worker(model, data, rules, steps, work, batch_size, sums, w):
+def train_worker(model, data, rules, steps, work, norm, batch_size, sums, w):
     """E6: one step for each batch of `data.order`, as worker w; sums as `add_losses` leaves them. NO_STEP: the
     gradient, in g.
     """
     number = type(model.params[0])
     S, norm_first = VECTORS * lanes(work.h), rules.clip_norm < np.inf and steps.code != NO_STEP
-    drops = rules.dropout.sum() > 0
+    apart = rules.dropout.sum() > 0
+    if norm is not None:
+        apart = apart or norm.delta_h.size > 0
+    parts = 1 if norm is None else 2 * norm.cuts.size - 3
     done = plan_phase(data, steps, work, batch_size, np.int64(0), w)
     done = pack_phase(model, work, True, done, w)
     for step in range(steps.rates.size):
@@ -323,13 +263,18 @@ def train_worker(model, data, rules, steps, work, batch_size, sums, w):
             if rows > 0:
                 first = start + chunk * work.capacity
                 t = steps.t + step + 1
-                done = sample_phase(model, data, rules, work, step, block_0, first, rows, N, drops, t, done, w)
+                for cut in range(parts):
+                    done = sample_phase(
+                        model, data, rules, work, norm, step, block_0, first, rows, N, apart, t, cut, done, w
+                    )
+                    if norm is not None and cut + 1 < parts:
+                        done = cut_phase(model, steps, work, norm, rows, cut, done, w)
             else:
-                norm = np.sqrt(work.norms.sum())
-                if norm > rules.clip_norm:
-                    shrink = number(rules.clip_norm / norm)
+                length = np.sqrt(work.norms.sum())
+                if length > rules.clip_norm:
+                    shrink = number(rules.clip_norm / length)
             final = chunk + 1 >= chunks
-            done = weight_phase(model, rules, steps, work, step, rows, chunk == 0, final, l2, shrink, done, w)
+            done = weight_phase(model, rules, steps, work, norm, step, rows, chunk == 0, final, l2, shrink, done, w)
     loss_phase(rules, work, sums, done, w)
 
 
@@ -350,10 +295,10 @@ def add_losses(rules, work, sums):
 
 
 @team
-def evaluate_worker(model, data, work, N, dropout, out, w):
+def evaluate_worker(model, data, work, norm, N, dropout, out, w):
     """E2: outputs and, where there is y, Σ_n weight_n ℓ_n / N of each block, in block_loss, as worker w."""
     done = pack_phase(model, work, False, np.int64(0), w)
-    evaluate_phase(model, data, work, N, dropout, out, done, w)
+    evaluate_phase(model, data, work, norm, N, dropout, out, done, w)
 
 
 # --------------------------------------------------------------------------------------- the contract
@@ -390,13 +335,15 @@ def _train(
         number(regularization.l2), regularization.l2_per_sample, dropout, np.uint64(regularization.seed),
         number(regularization.clip_value), number(regularization.clip_norm),
     )  # fmt: skip
-    model, work = workspace(
+    model, work, norm = workspace(
         network, rows, workers, g=g, drops=bool(dropout.any()), trains=True, loss=True, steps=steps.rates.size,
         l2=rules.l2 > 0,
     )  # fmt: skip
     if g is None and (rules.clip_norm < np.inf or rows > work.capacity):
         work = work._replace(g=np.empty_like(network.params), whole=True)
-    call(train_worker, model, data, rules, steps, work, batch_size, sums, n_threads=n_threads, parallel=workers > 1)
+    call(
+        train_worker, model, data, rules, steps, work, norm, batch_size, sums, n_threads=n_threads, parallel=workers > 1
+    )
 
 
 def _evaluate(
@@ -406,12 +353,12 @@ def _evaluate(
     _only_compiled()
     rows, dtype = X.shape[0], network.dtype
     workers = _workers(network, rows, rows, n_threads)
-    model, work = workspace(network, rows, workers, trains=False, loss=y.size > 0)
+    model, work, norm = workspace(network, rows, workers, trains=False, loss=y.size > 0)
     order, out = np.arange(rows), np.empty((rows, network.sizes[-1]), dtype)
     N = float(sample_weight.sum(dtype=np.float64))
     data = Data(X.reshape(-1), y.reshape(-1), sample_weight, order, order)
     call(
-        evaluate_worker, model, data, work, dtype.type(N if N > 0 else 1), np.zeros(len(network.sizes)),
+        evaluate_worker, model, data, work, norm, dtype.type(N if N > 0 else 1), np.zeros(len(network.sizes)),
         out.reshape(-1), n_threads=n_threads, parallel=workers > 1,
     )  # fmt: skip
     return float(work.block_loss.sum()), out

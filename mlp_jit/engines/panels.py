@@ -68,8 +68,9 @@ def panel_block(delta, delta_j, n_out, width, starts, panels, d, capacity, n_0):
 def pack_rows(table, plan, l, i_0, i_1, params, starts, packed, trains):
     """layout: the rows i_0..i_1 of W (b is row n_in) into the panels that E1 and, where it `trains`, E3 read.
 
-    Owns these rows.
+    Owns these rows. γ, the row after b, is in no panel.
     """
+    i_1 = min(i_1, table[l, N_IN] + 1)
     n_in, n_out, w = table[l, N_IN], table[l, N_OUT], table[l, WEIGHTS]
     for j in range(0 if n_out > DIRECT else n_out // NEURONS * NEURONS, n_out, NEURONS):
         p = plan[l, FORWARD] + j * (n_in + 1)

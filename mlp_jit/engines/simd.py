@@ -9,9 +9,9 @@ vectors, so a loop that only adds to it keeps it in registers:
 - `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, count)` `count` lanes of
   each.
 
-`transpose` turns a square of numbers in registers, `copy_row` moves NEURONS of them, and `view` makes an array of a
-part of a flat one without a reference count. M and V reach the intrinsics as literals where every function between is
-compiled into its caller (`_jit.template`).
+`row_sum` and `row_dot` sum over the samples of a row, `transpose` turns a square of numbers in registers, `copy_row`
+moves NEURONS of them, and `view` makes an array of a part of a flat one without a reference count. M and V reach
+the intrinsics as literals where every function between is compiled into its caller (`_jit.template`).
 
 The vector's width and the tile's shape follow the CPU that Numba compiles for (`NUMBA_CPU_NAME`). Multiply-adds are
 `llvm.fmuladd`: one fused instruction where the CPU has it, two where it has not, never a call, and no other freedom to
@@ -247,6 +247,57 @@ def tile_store_part(typingctx, tile, x, p, stride, count):
         return context.get_dummy_value()
 
     return types.void(tile, x, types.intp, types.intp, types.intp), codegen
+
+
+# ------------------------------------------------------------------------------------- sums of a row
+
+
+def _row(builder, array_type, data, p, count):
+    """x[p : p + count] in VECTORS vectors, with 0 in the lanes behind."""
+    vector = _vector(array_type.dtype)
+    for v in range(VECTORS):
+        first = I64(v * vector.count)
+        yield _load_part(builder, data, builder.add(p, first), vector, builder.sub(count, first))
+
+
+def _lanes_sum(builder, parts):
+    """The sum over all lanes of some vectors, in halves: lane s with lane s + n/2, and so on."""
+    total = next(parts)
+    for part in parts:
+        total = builder.fadd(total, part)
+    n = total.type.count
+    while n > 1:
+        n //= 2
+        low, high = (ir.Constant(ir.VectorType(I32, n), list(range(first, first + n))) for first in (0, n))
+        undefined = ir.Constant(total.type, ir.Undefined)
+        total = builder.fadd(
+            builder.shuffle_vector(total, undefined, low), builder.shuffle_vector(total, undefined, high)
+        )
+    return builder.extract_element(total, I32(0))
+
+
+@intrinsic
+def row_sum(typingctx, x, p, count):
+    """Σ_s x[p + s] over s < count, at most VECTORS · lanes numbers."""
+
+    def codegen(context, builder, signature, args):
+        data = _data(context, builder, signature.args[0], args[0])
+        return _lanes_sum(builder, _row(builder, x, data, *args[1:]))
+
+    return x.dtype(x, types.intp, types.intp), codegen
+
+
+@intrinsic
+def row_dot(typingctx, x, p, y, q, count):
+    """Σ_s x[p + s] · y[q + s] over s < count, at most VECTORS · lanes numbers."""
+
+    def codegen(context, builder, signature, args):
+        x_data, y_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
+        _, p, _, q, count = args
+        pairs = zip(_row(builder, x, x_data, p, count), _row(builder, y, y_data, q, count), strict=True)
+        return _lanes_sum(builder, (builder.fmul(one, other) for one, other in pairs))
+
+    return x.dtype(x, types.intp, y, types.intp, types.intp), codegen
 
 
 # ------------------------------------------------------------------------------------- moving numbers

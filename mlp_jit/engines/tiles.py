@@ -9,20 +9,20 @@ from .simd import NEURONS, VECTORS, at, lanes, tile_fma, tile_load, tile_rows, t
 
 
 @template
-def tile_forward(V, W, stride, n_in, a, width, z):
+def tile_forward(V, b, W, stride, n_in, a, width, z):
     """E1: z_j = b_j + Σ_i w_ij a_i for NEURONS units j and V · lanes samples, which it alone writes."""
-    z_j = tile_rows(NEURONS, V, W, n_in * stride)  # b_j
+    z_j = tile_rows(NEURONS, V, b, 0)  # b_j
     for i in range(n_in):
         z_j = tile_fma(z_j, W, i * stride, 1, a, i * width)
     tile_store(z_j, z, 0, width)
 
 
 @kernel
-def forward_layer(W, packed, n_in, n_out, a, below, z, here, size, rows):
+def forward_layer(zero, has_bias, W, packed, n_in, n_out, a, below, z, here, size, rows):
     """E1: z_j = b_j + Σ_i w_ij a_i of the blocks of `rows` samples. Writes z, and up to NEURONS − 1 rows too many.
 
-    Places: W in the parameters, E1's panels in `packed`, a and z, whose blocks are `size` apart; in a block the rows
-    of a_i start at `below`, those of z_j at `here`.
+    Places: NEURONS zeros, for b_j where the layer `has_bias` not; W in the parameters, E1's panels in `packed`, a and
+    z, whose blocks are `size` apart; in a block the rows of a_i start at `below`, those of z_j at `here`.
     """
     S = VECTORS * lanes(a)
     for j in range(0, n_out, NEURONS):
@@ -30,13 +30,14 @@ def forward_layer(W, packed, n_in, n_out, a, below, z, here, size, rows):
             W_j, stride = at(packed, j * (n_in + 1)), NEURONS
         else:
             W_j, stride = at(W, j), n_out
+        b_j = at(W_j, n_in * stride) if has_bias else zero
         for s in range(0, rows, S):
             width = width_of(rows - s, a)
             a_i, z_j = at(a, s // S * size + below * width), at(z, s // S * size + (here + j) * width)
             if width > lanes(a):
-                tile_forward(2, W_j, stride, n_in, a_i, width, z_j)
+                tile_forward(2, b_j, W_j, stride, n_in, a_i, width, z_j)
             else:
-                tile_forward(1, W_j, stride, n_in, a_i, width, z_j)
+                tile_forward(1, b_j, W_j, stride, n_in, a_i, width, z_j)
 
 
 @template

@@ -8,7 +8,9 @@ import numpy as np
 
 from .._jit import template
 from ..optimizers import COEFFICIENTS
-from .entries import of_layers, of_loss
+from .entries import of_layers, of_loss, of_normalizations
+from .layout import BATCH, KIND, N_OUT, PLAIN, SKIPS, UNITS, running_view
+from .normalization import EPSILON
 from .simd import NEURONS, VECTORS, lanes, lanes_of, stretch
 from .team import give_way, new_counters
 
@@ -30,6 +32,7 @@ class Model(NamedTuple):
     tasks: np.ndarray
     params: np.ndarray
     packed: np.ndarray
+    zero: np.ndarray  # NEURONS of them
     phi: np.ndarray
     loss: int
     parameters: np.ndarray
@@ -81,10 +84,10 @@ class Work(NamedTuple):
     half: int
     capacity: int
     strip: int
-    a: np.ndarray  # a chunk's blocks: a, which is h where nothing is dropped
+    a: np.ndarray  # a chunk's blocks: a, which is h where nothing is dropped or skipped
     h: np.ndarray
     panels: np.ndarray
-    z: np.ndarray  # from here to starts each worker has `group` parts of its own
+    z: np.ndarray  # from here to starts for each desk: `group` of them a worker's own, or one for each block
     delta: np.ndarray
     target: np.ndarray
     samples: np.ndarray
@@ -99,8 +102,27 @@ class Work(NamedTuple):
     norms: np.ndarray  # Σ g² of each task
 
 
+class Norm(NamedTuple):
+    """What normalised layers and skips need: where the samples phase is cut, entries, state, and scratch.
+
+    A number a unit, U of them with the inputs, where nothing else is said.
+    """
+
+    cuts: np.ndarray  # 0, the batch-normalised layers, L
+    entries: np.ndarray  # (L + 1, 2): of E7 and E8
+    state: np.ndarray  # the network's
+    normal: np.ndarray  # ŝ, as z for each desk
+    delta_h: np.ndarray  # for each desk: ∂ℓ/∂h of a layer that is skipped
+    moments: np.ndarray  # flat (blocks, 2, U): mean and Σ (s − mean)² of each block
+    sums: np.ndarray  # flat (blocks, 2, U): Σ δ and Σ δ ŝ of each block
+    mean: np.ndarray
+    inv_std: np.ndarray
+    product: np.ndarray
+    product_normal: np.ndarray
+
+
 class Desk(NamedTuple):
-    """A worker's own scratch for one block."""
+    """Scratch for one block."""
 
     z: np.ndarray
     delta: np.ndarray
@@ -111,9 +133,9 @@ class Desk(NamedTuple):
 
 
 @template
-def desk_of(work, w, k):
-    """layout: the scratch of worker w for the block k of its group."""
-    S, d = VECTORS * lanes(work.h), w * work.group + k
+def desk_of(work, d):
+    """layout: the scratch for one block, d among them; those of worker w start at w · group."""
+    S = VECTORS * lanes(work.h)
     return Desk(
         stretch(work.z, d * work.size, work.size),
         stretch(work.delta, d * 2 * work.half, 2 * work.half),
@@ -153,15 +175,17 @@ class Shape(NamedTuple):
 
 
 @lru_cache
-def shape_of(sizes: tuple[int, ...], dtype: np.dtype, rows: int) -> Shape:
-    """The `Shape` for batches of at most `rows` samples."""
+def shape_of(sizes: tuple[int, ...], kinds: tuple[int, ...], dtype: np.dtype, rows: int) -> Shape:
+    """The `Shape` for batches of at most `rows` samples, and layers of these kinds of normalisation."""
     L, depth = lanes_of(dtype), len(sizes)
     S = VECTORS * L
     size = (sum(sizes) + depth + NEURONS) * S
     half = (max(sizes) + max(NEURONS, L)) * S
     widths = [_rounded(n, L) for n in sizes]
     bytes_a_block = dtype.itemsize * (size + S * sum(widths[1:]))
-    capacity = min(_rounded(rows, S), max(_rounded(CHUNK_ROWS, S), CHUNK_BYTES // bytes_a_block * S))
+    capacity = _rounded(rows, S)
+    if BATCH not in kinds:  # which looks at all of a batch at once
+        capacity = min(capacity, max(_rounded(CHUNK_ROWS, S), CHUNK_BYTES // bytes_a_block * S))
     plan = np.zeros((depth, 3), np.int64)
     packed = panels = 0
     for l in range(1, depth):
@@ -169,11 +193,11 @@ def shape_of(sizes: tuple[int, ...], dtype: np.dtype, rows: int) -> Shape:
         plan[l] = packed, backward, panels
         packed = backward + (_rounded(sizes[l - 1], max(NEURONS, L)) * sizes[l] if l > 1 else 0)
         panels += widths[l] * capacity
-    tasks = [
-        (l, i, min(i + TASK_ROWS, n_in + 1))
-        for l, n_in in enumerate(sizes[:-1], start=1)
-        for i in range(0, n_in + 1, TASK_ROWS)
-    ]
+    tasks = []
+    for l, n_in in enumerate(sizes[:-1], start=1):
+        rows_of_W = n_in + (kinds[l] == PLAIN)  # with b, where that is the last one of W
+        tasks += [(l, i, min(i + TASK_ROWS, rows_of_W)) for i in range(0, rows_of_W, TASK_ROWS)]
+        tasks += [(l, n_in, n_in + 2)] * (kinds[l] != PLAIN)  # b and γ
     strip = min(TASK_ROWS, max(sizes[:-1]) + 1) * max(sizes[1:])
     return Shape(plan, np.array(tasks), size, half, capacity, strip, packed, panels)
 
@@ -195,13 +219,14 @@ def workspace(
     g: np.ndarray | None = None,
     steps: int = 1,
     l2: bool = False,
-) -> tuple[Model, Work]:
+) -> tuple[Model, Work, Norm | None]:
     """Model and Work for batches of at most `rows` samples, or for `rows` samples to evaluate.
 
-    The gradient goes to `g` (P,) where that is given.
+    The gradient goes to `g` (P,) where that is given. Norm is None for a network without normalisation and skips.
     """
     dtype = network.dtype
-    shape = shape_of(network.sizes, dtype, rows if trains else 1)
+    kinds = tuple(network.table[:, KIND].tolist())
+    shape = shape_of(network.sizes, kinds, dtype, rows if trains else 1)
     plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape
     S = VECTORS * lanes_of(dtype)
     blocks = -(-rows // S)
@@ -209,19 +234,42 @@ def workspace(
     group = _group(network.sizes, dtype, at_once, workers)
     desks = workers * group
     stored = _rounded(at_once, group) if trains else desks
-    packed, h, a, panels, z, delta, target, samples, strips, c = _aligned(
-        dtype, n_packed, stored * size, stored * size if drops else 0, n_panels,
+    special = bool(network.table[:, [KIND, SKIPS]].any())
+    if trains and special:
+        desks = max(desks, stored)  # what a block leaves there has to last until all have come as far
+    apart = drops or (trains and bool(network.table[:, SKIPS].any()))
+    packed, zero, h, a, panels, z, delta, target, samples, strips, c = _aligned(
+        dtype, n_packed, NEURONS, stored * size, stored * size if apart else 0, n_panels,
         desks * size, desks * 2 * half, desks * size, desks * 4 * S,
         workers * strip if g is None and trains else 0, steps * COEFFICIENTS,
     )  # fmt: skip
     model = Model(
-        network.table, plan, tasks, network.params, packed, of_layers(network, trains=trains),
+        network.table, plan, tasks, network.params, packed, zero, of_layers(network, trains=trains),
         of_loss(network) if loss else 0, network.loss_parameters,
     )  # fmt: skip
     work = Work(
-        workers, new_counters(workers), give_way(), group, size, half, capacity, strip, a if drops else h, h, panels,
+        workers, new_counters(workers), give_way(), group, size, half, capacity, strip, a if apart else h, h, panels,
         z, delta, target, samples, np.zeros(desks * S, np.int64), np.zeros(desks * S, np.int64),
         strips if g is None else g, g is not None, c,
         np.zeros(steps), np.zeros((steps, blocks)), np.zeros((steps, len(tasks) if l2 else 0)), np.zeros(len(tasks)),
     )  # fmt: skip
-    return model, work
+    return model, work, _norm(network, desks, stored, size, half, trains) if special else None
+
+
+def _norm(network: "Network", desks: int, blocks: int, size: int, half: int, trains: bool) -> Norm:
+    """Norm for so many desks and blocks; where nothing trains, with the running μ and 1/√(v + ε)."""
+    table, dtype = network.table, network.dtype
+    units, by_batch = sum(network.sizes), np.flatnonzero(table[:, KIND] == BATCH)
+    skipped, of_blocks = trains and table[:, SKIPS].any(), blocks * 2 * units if trains else 0
+    normal, delta_h, moments, sums, mean, inv_std, product, product_normal = _aligned(
+        dtype, desks * size, desks * half if skipped else 0, of_blocks, of_blocks, *[units] * 4
+    )
+    if not trains:
+        for l in by_batch:
+            here = slice(table[l, UNITS], table[l, UNITS] + table[l, N_OUT])
+            running = running_view(table, network.state, l)
+            mean[here], inv_std[here] = running[0], 1 / np.sqrt(running[1] + EPSILON)
+    return Norm(
+        np.array([0, *by_batch, len(network.sizes) - 1]), of_normalizations(network), network.state, normal, delta_h,
+        moments, sums, mean, inv_std, product, product_normal,
+    )  # fmt: skip

@@ -1,0 +1,178 @@
+"""E1 to E3, and E7 to E10, for a group of blocks: what a task of the lanes engine's samples phase does.
+
+A group's blocks go through a layer together, so that weights too many for the cache are fetched once for all. `norm` is
+None for a network without normalisation and skips: nothing of that is compiled then. d is the first desk of the group.
+"""
+
+from .._jit import call_entry, template
+from ..activations import SOFTMAX
+from ..dropout import drop, dropout_key
+from .entries import ACTIVATION, SLOPE
+from .layout import BATCH, BIASES, GAINS, KIND, N_IN, N_OUT, PHI, PLAIN, SKIPS, UNITS, WEIGHTS
+from .normal_blocks import add, block_moments, block_products, move
+from .panels import BACKWARD, DELTA, FORWARD, first_row, gather_block, panel_block, width_of
+from .simd import VECTORS, at, lanes, view
+from .tiles import forward_layer, hidden_delta
+from .workspace import ELL, TOP, TOTAL, WEIGHT, desk_of
+
+NORMALIZE, NORMALIZE_DELTA = range(2)  # columns of norm.entries
+
+
+@template
+def load_blocks(model, data, N, start, rows, work, d, h):
+    """layout: the samples from `start` on: inputs as layer 0 of h, rows of the data set, weights over N (idle lanes:
+    0).
+    """
+    order, places, sample_weight = data.order, data.places, data.sample_weight
+    S = VECTORS * lanes(h)
+    for k in range((rows + S - 1) // S):
+        desk, n_0, here = desk_of(work, d + k), start + k * S, min(rows - k * S, S)
+        width, ids, samples = width_of(here, h), desk.ids, desk.samples
+        gather_block(data.X, places, n_0, here, width, model.table[0, N_OUT], desk.starts, at(h, k * work.size))
+        for s in range(width):
+            n = n_0 + min(s, here - 1)
+            ids[s] = order[n]
+            samples[WEIGHT * width + s] = sample_weight[places[n]] / N if s < here else 0
+
+
+@template
+def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, block_0, first, last, ends):
+    """E1: the layers from `first` on, whose s_j are there already, to `last`, of which only s_j where it not `ends`.
+
+    The inputs are layer 0 of h, which is a where it is not `apart`. Owns a, h, the desks, and blocks block_0… of
+    norm.moments.
+    """
+    table, plan, params, packed, entries = model.table, model.plan, model.params, model.packed, model.phi
+    S, size = VECTORS * lanes(h), work.size
+    blocks = (rows + S - 1) // S
+    zs, zero = at(work.z, d * size), at(model.zero, 0)
+    for l in range(max(1, first), last + 1):
+        n_in, n_out = table[l, N_IN], table[l, N_OUT]
+        below, here = first_row(table, l - 1), first_row(table, l)
+        if norm is None or l > first:
+            for k in range(blocks):
+                width = width_of(rows - k * S, h)
+                for s in range(width):
+                    h[k * size + (below + n_in) * width + s] = 1
+            W, panels = at(params, table[l, WEIGHTS]), at(packed, plan[l, FORWARD])
+            has_bias = norm is None or table[l, KIND] == PLAIN
+            forward_layer(zero, has_bias, W, panels, n_in, n_out, at(h, 0), below, zs, here, size, rows)
+        for k in range(blocks):
+            width, desk = width_of(rows - k * S, h), desk_of(work, d + k)
+            p = k * size + here * width
+            z, samples = at(zs, p), desk.samples
+            top, total = at(samples, TOP * width), at(samples, TOTAL * width)
+            if norm is not None:
+                normal, unit, U = at(norm.normal, d * size + p), table[l, UNITS], norm.mean.size
+                if l == last and not ends:
+                    mean, squares = (
+                        at(norm.moments, 2 * (block_0 + k) * U + unit),
+                        at(norm.moments, (2 * (block_0 + k) + 1) * U + unit),
+                    )
+                    block_moments(z, normal, n_out, width, min(rows - k * S, S), mean, squares)
+                    continue
+                if table[l, KIND] != PLAIN:
+                    b, gain = at(params, table[l, BIASES]), at(params, table[l, GAINS])
+                    mean, inv_std = at(norm.mean, unit), at(norm.inv_std, unit)
+                    call_entry(norm.entries[l, NORMALIZE], (z, normal, mean, inv_std, gain, b, top, n_out, width))
+            if table[l, PHI] == SOFTMAX:
+                call_entry(entries[l, ACTIVATION], (z, at(a, p), top, total, n_out, width))
+            else:
+                call_entry(entries[l, ACTIVATION], (z, at(a, p), n_out * width))
+            if apart and l < table.shape[0] - 1:
+                if dropout[l] > 0 or norm is None:  # a copy where this layer's p is 0: the next one reads h
+                    key = dropout_key(seed, t, l)
+                    drop(dropout[l], key, desk.ids, view(a, p, n_out, width), view(h, p, n_out, width))
+                else:
+                    move(at(a, p), at(h, p), n_out * width)
+            if norm is not None and table[l, SKIPS]:
+                add(at(h, p), at(h, k * size + below * width), at(h, p), n_out * width)
+
+
+@template
+def loss_block(model, data, start, rows, desk, a):
+    """E2: δ_k = ∂ℓ/∂z_k of one block, times weight; returns Σ_n weight_n ℓ_n. Owns the desk."""
+    table, samples = model.table, desk.samples
+    last, width = table.shape[0] - 1, width_of(rows, desk.z)
+    n_out, here = table[last, N_OUT], first_row(table, last) * width
+    gather_block(data.y, data.places, start, rows, width, n_out, desk.starts, at(desk.target, 0))
+    weight, top, total, ell = (
+        at(samples, WEIGHT * width), at(samples, TOP * width), at(samples, TOTAL * width), at(samples, ELL * width)
+    )  # fmt: skip
+    z, y, delta = at(desk.z, here), at(desk.target, 0), at(desk.delta, 0)
+    call_entry(model.loss, (at(model.parameters, 0), z, at(a, here), y, weight, top, total, delta, ell, n_out, width))
+    L = 0.0
+    for s in range(rows):
+        L += samples[WEIGHT * width + s] * samples[ELL * width + s]
+    return L
+
+
+@template
+def sum_products(model, norm, l, rows, work, d, delta_j, block):
+    """E9: the sums of one block of a normalised layer."""
+    table, desk = model.table, desk_of(work, d)
+    width = width_of(rows, desk.z)
+    normal, delta = at(norm.normal, d * work.size + first_row(table, l) * width), at(desk.delta, delta_j)
+    first, U, S = table[l, UNITS], norm.mean.size, VECTORS * lanes(desk.z)
+    total, total_normal = at(norm.sums, 2 * block * U + first), at(norm.sums, (2 * block + 1) * U + first)
+    block_products(delta, normal, table[l, N_OUT], width, min(rows, S), total, total_normal)
+
+
+@template
+def normalized_delta(model, norm, l, rows, work, d, delta_j, block):
+    """E8: δ of one block of a normalised layer becomes ∂ℓ/∂s. By batch, its sums are known already."""
+    table, desk = model.table, desk_of(work, d)
+    width, unit = width_of(rows, desk.z), table[l, UNITS]
+    if table[l, KIND] != BATCH:
+        sum_products(model, norm, l, rows, work, d, delta_j, block)
+    normal, delta = at(norm.normal, d * work.size + first_row(table, l) * width), at(desk.delta, delta_j)
+    product, product_normal, inv_std = at(norm.product, unit), at(norm.product_normal, unit), at(norm.inv_std, unit)
+    gain, top, total = at(model.params, table[l, GAINS]), at(desk.samples, TOP * width), at(desk.samples, TOTAL * width)
+    call_entry(
+        norm.entries[l, NORMALIZE_DELTA],
+        (delta, normal, product, product_normal, inv_std, gain, top, total, table[l, N_OUT], width),
+    )
+
+
+@template
+def backward_blocks(model, norm, dropout, seed, t, rows, work, d, a, n_0, block_0, first, last):
+    """E3: the layers from `first` down to the one after `last`, each ∂ℓ/∂s into its panels from sample n_0 of the chunk
+    on. That leaves δ of layer `last`.
+
+    Owns the desks, whose delta has two halves in turn, its part of the panels, and blocks block_0… of norm.sums.
+    """
+    table, plan, packed, entries = model.table, model.plan, model.packed, model.phi
+    S, half = VECTORS * lanes(a), work.half
+    blocks = (rows + S - 1) // S
+    deltas = at(work.delta, d * 2 * half)
+    for l in range(first, last, -1):
+        n_in, n_out = table[l, N_IN], table[l, N_OUT]
+        delta_j = (table.shape[0] - 1 - l) % 2 * half
+        delta_i = half - delta_j
+        if norm is not None and table[l, KIND] != PLAIN:
+            for k in range(blocks):
+                normalized_delta(model, norm, l, rows - k * S, work, d + k, delta_j, block_0 + k)
+        if l > 1:
+            panels = at(packed, plan[l, BACKWARD])
+            hidden_delta(panels, n_in, n_out, at(deltas, delta_j), at(deltas, delta_i), 2 * half, rows)
+        for k in range(blocks):
+            width, desk = width_of(rows - k * S, a), desk_of(work, d + k)
+            n = n_0 + k * S
+            panel_block(desk.delta, delta_j, n_out, width, desk.starts, work.panels, plan[l, DELTA], work.capacity, n)
+            if l > 1:
+                here, delta = first_row(table, l - 1) * width, at(desk.delta, delta_i)
+                z, a_i = at(desk.z, here), at(a, k * work.size + here)
+                if norm is not None:
+                    delta_h, count = at(norm.delta_h, (d + k) * half), n_in * width
+                    if table[l, SKIPS]:
+                        add(delta, delta_h, delta, count)
+                    if table[l - 1, SKIPS]:
+                        move(delta, delta_h, count)
+                call_entry(entries[l - 1, SLOPE], (z, a_i, delta, n_in * width))
+                if dropout[l - 1] > 0:
+                    delta_l = view(desk.delta, delta_i, n_in, width)
+                    drop(dropout[l - 1], dropout_key(seed, t, l - 1), desk.ids, delta_l, delta_l)
+    if norm is not None and last > 0:
+        delta_j = (table.shape[0] - 1 - last) % 2 * half
+        for k in range(blocks):
+            sum_products(model, norm, last, rows - k * S, work, d + k, delta_j, block_0 + k)

@@ -4,7 +4,7 @@ A group's blocks go through a layer together, so that weights too many for the c
 None for a network without normalisation and skips: nothing of that is compiled then. d is the first desk of the group.
 """
 
-from .._jit import call_entry, template
+from .._jit import call_entry, kernel, template
 from ..activations import SOFTMAX
 from ..dropout import drop, dropout_key
 from .entries import ACTIVATION, SLOPE
@@ -35,6 +35,71 @@ def load_blocks(model, data, N, start, rows, work, d, h):
             samples[WEIGHT * width + s] = sample_weight[places[n]] / N if s < here else 0
 
 
+# Kernels and not templates: what a caller cuts off does not even have to be read.
+
+
+@kernel
+def normalize_block(model, norm, l, rows, work, d, block, goes_on):
+    """E7: where it goes on, s_j of one block of layer l becomes z_j; else its moments are taken. Nothing without E7."""
+    table, desk = model.table, desk_of(work, d)
+    width, unit, n_out = width_of(rows, desk.z), table[l, UNITS], table[l, N_OUT]
+    p, U, S = first_row(table, l) * width, norm.mean.size, VECTORS * lanes(desk.z)
+    z, normal = at(desk.z, p), at(norm.normal, d * work.size + p)
+    if not goes_on:
+        mean, squares = at(norm.moments, 2 * block * U + unit), at(norm.moments, (2 * block + 1) * U + unit)
+        block_moments(z, normal, n_out, width, min(rows, S), mean, squares)
+    elif table[l, KIND] != PLAIN:
+        b, gain, top = at(model.params, table[l, BIASES]), at(model.params, table[l, GAINS]), desk.samples
+        mean, inv_std = at(norm.mean, unit), at(norm.inv_std, unit)
+        call_entry(norm.entries[l, NORMALIZE], (z, normal, mean, inv_std, gain, b, at(top, TOP * width), n_out, width))
+
+
+@kernel
+def hand_on(table, l, moves, a, h, h_in, count):
+    """E10: h_j = a_j + h_i where layer l is skipped; before it h_j = a_j where that `moves`. Places."""
+    if moves:
+        move(a, h, count)
+    if table[l, SKIPS]:
+        add(h, h_in, h, count)
+
+
+@kernel
+def hand_back(table, norm, l, delta, p, count):
+    """E10: ∂ℓ/∂h_j added to ∂ℓ/∂h_i where layer l is skipped, and kept where the one before it is. delta is a place."""
+    delta_h = at(norm.delta_h, p)
+    if table[l, SKIPS]:
+        add(delta, delta_h, delta, count)
+    if table[l - 1, SKIPS]:
+        move(delta, delta_h, count)
+
+
+@kernel
+def sum_products(model, norm, l, rows, work, d, delta_j, block):
+    """E9: the sums of one block of a normalised layer."""
+    table, desk = model.table, desk_of(work, d)
+    width = width_of(rows, desk.z)
+    normal, delta = at(norm.normal, d * work.size + first_row(table, l) * width), at(desk.delta, delta_j)
+    first, U, S = table[l, UNITS], norm.mean.size, VECTORS * lanes(desk.z)
+    total, total_normal = at(norm.sums, 2 * block * U + first), at(norm.sums, (2 * block + 1) * U + first)
+    block_products(delta, normal, table[l, N_OUT], width, min(rows, S), total, total_normal)
+
+
+@kernel
+def normalized_delta(model, norm, l, rows, work, d, delta_j, block):
+    """E8: δ of one block of a normalised layer becomes ∂ℓ/∂s. By batch, its sums are known already."""
+    table, desk = model.table, desk_of(work, d)
+    width, unit = width_of(rows, desk.z), table[l, UNITS]
+    if table[l, KIND] != BATCH:
+        sum_products(model, norm, l, rows, work, d, delta_j, block)
+    normal, delta = at(norm.normal, d * work.size + first_row(table, l) * width), at(desk.delta, delta_j)
+    product, product_normal, inv_std = at(norm.product, unit), at(norm.product_normal, unit), at(norm.inv_std, unit)
+    gain, top, total = at(model.params, table[l, GAINS]), at(desk.samples, TOP * width), at(desk.samples, TOTAL * width)
+    call_entry(
+        norm.entries[l, NORMALIZE_DELTA],
+        (delta, normal, product, product_normal, inv_std, gain, top, total, table[l, N_OUT], width),
+    )
+
+
 @template
 def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, block_0, first, last, ends):
     """E1: the layers from `first` on, whose s_j are there already, to `last`, of which only s_j where it not `ends`.
@@ -63,30 +128,21 @@ def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, bl
             z, samples = at(zs, p), desk.samples
             top, total = at(samples, TOP * width), at(samples, TOTAL * width)
             if norm is not None:
-                normal, unit, U = at(norm.normal, d * size + p), table[l, UNITS], norm.mean.size
+                normalize_block(model, norm, l, rows - k * S, work, d + k, block_0 + k, ends or l < last)
                 if l == last and not ends:
-                    mean, squares = (
-                        at(norm.moments, 2 * (block_0 + k) * U + unit),
-                        at(norm.moments, (2 * (block_0 + k) + 1) * U + unit),
-                    )
-                    block_moments(z, normal, n_out, width, min(rows - k * S, S), mean, squares)
                     continue
-                if table[l, KIND] != PLAIN:
-                    b, gain = at(params, table[l, BIASES]), at(params, table[l, GAINS])
-                    mean, inv_std = at(norm.mean, unit), at(norm.inv_std, unit)
-                    call_entry(norm.entries[l, NORMALIZE], (z, normal, mean, inv_std, gain, b, top, n_out, width))
             if table[l, PHI] == SOFTMAX:
                 call_entry(entries[l, ACTIVATION], (z, at(a, p), top, total, n_out, width))
             else:
                 call_entry(entries[l, ACTIVATION], (z, at(a, p), n_out * width))
-            if apart and l < table.shape[0] - 1:
-                if dropout[l] > 0 or norm is None:  # a copy where this layer's p is 0: the next one reads h
-                    key = dropout_key(seed, t, l)
-                    drop(dropout[l], key, desk.ids, view(a, p, n_out, width), view(h, p, n_out, width))
-                else:
-                    move(at(a, p), at(h, p), n_out * width)
-            if norm is not None and table[l, SKIPS]:
-                add(at(h, p), at(h, k * size + below * width), at(h, p), n_out * width)
+            drops = apart and (dropout[l] > 0 or (norm is None and l < last))  # where p is 0, too: the next one reads h
+            if drops:
+                key = dropout_key(seed, t, l)
+                drop(dropout[l], key, desk.ids, view(a, p, n_out, width), view(h, p, n_out, width))
+            if norm is not None:
+                hand_on(
+                    table, l, apart and not drops, at(a, p), at(h, p), at(h, k * size + below * width), n_out * width
+                )
 
 
 @template
@@ -105,33 +161,6 @@ def loss_block(model, data, start, rows, desk, a):
     for s in range(rows):
         L += samples[WEIGHT * width + s] * samples[ELL * width + s]
     return L
-
-
-@template
-def sum_products(model, norm, l, rows, work, d, delta_j, block):
-    """E9: the sums of one block of a normalised layer."""
-    table, desk = model.table, desk_of(work, d)
-    width = width_of(rows, desk.z)
-    normal, delta = at(norm.normal, d * work.size + first_row(table, l) * width), at(desk.delta, delta_j)
-    first, U, S = table[l, UNITS], norm.mean.size, VECTORS * lanes(desk.z)
-    total, total_normal = at(norm.sums, 2 * block * U + first), at(norm.sums, (2 * block + 1) * U + first)
-    block_products(delta, normal, table[l, N_OUT], width, min(rows, S), total, total_normal)
-
-
-@template
-def normalized_delta(model, norm, l, rows, work, d, delta_j, block):
-    """E8: δ of one block of a normalised layer becomes ∂ℓ/∂s. By batch, its sums are known already."""
-    table, desk = model.table, desk_of(work, d)
-    width, unit = width_of(rows, desk.z), table[l, UNITS]
-    if table[l, KIND] != BATCH:
-        sum_products(model, norm, l, rows, work, d, delta_j, block)
-    normal, delta = at(norm.normal, d * work.size + first_row(table, l) * width), at(desk.delta, delta_j)
-    product, product_normal, inv_std = at(norm.product, unit), at(norm.product_normal, unit), at(norm.inv_std, unit)
-    gain, top, total = at(model.params, table[l, GAINS]), at(desk.samples, TOP * width), at(desk.samples, TOTAL * width)
-    call_entry(
-        norm.entries[l, NORMALIZE_DELTA],
-        (delta, normal, product, product_normal, inv_std, gain, top, total, table[l, N_OUT], width),
-    )
 
 
 @template
@@ -163,11 +192,7 @@ def backward_blocks(model, norm, dropout, seed, t, rows, work, d, a, n_0, block_
                 here, delta = first_row(table, l - 1) * width, at(desk.delta, delta_i)
                 z, a_i = at(desk.z, here), at(a, k * work.size + here)
                 if norm is not None:
-                    delta_h, count = at(norm.delta_h, (d + k) * half), n_in * width
-                    if table[l, SKIPS]:
-                        add(delta, delta_h, delta, count)
-                    if table[l - 1, SKIPS]:
-                        move(delta, delta_h, count)
+                    hand_back(table, norm, l, delta, (d + k) * half, n_in * width)
                 call_entry(entries[l - 1, SLOPE], (z, a_i, delta, n_in * width))
                 if dropout[l - 1] > 0:
                     delta_l = view(desk.delta, delta_i, n_in, width)

@@ -109,7 +109,7 @@ def sample_phase(model, data, rules, work, norm, step, block_0, start, rows, N, 
     return wait(counters, done + groups, work.give_way)
 
 
-@template
+@kernel
 def cut_phase(model, steps, work, norm, rows, cut, done, w):
     """E8: after a part of the samples phase, what its blocks come to together at the cut; a single task."""
     counters, turn = at(work.counters, 0), norm.cuts.size - 2

@@ -36,16 +36,18 @@ class EarlyStopping(Callback):
         self.patience, self.tol = patience, tol
         self.best, self.best_epoch, self.waited = math.inf, 0, 0
         self.best_params: np.ndarray | None = None
+        self.best_state: np.ndarray | None = None
 
     def on_start(self, training: "Training") -> None:
-        self.best, self.best_epoch, self.waited, self.best_params = math.inf, 0, 0, None
+        self.best, self.best_epoch, self.waited = math.inf, 0, 0
+        self.best_params = self.best_state = None
 
     def on_epoch(self, training: "Training") -> None:
         loss = training.history.watched[-1]
         if loss < self.best:
             self.waited = 0 if loss < self.best - self.tol else self.waited + 1
             self.best, self.best_epoch = loss, len(training.history.loss)
-            self.best_params = training.network.params.copy()
+            self.best_params, self.best_state = training.network.params.copy(), training.network.state.copy()
         else:
             self.waited += 1
         if self.waited >= self.patience:
@@ -53,7 +55,7 @@ class EarlyStopping(Callback):
 
     def on_end(self, training: "Training") -> None:
         if self.best_params is not None:
-            training.network.params[:] = self.best_params
+            training.network.params[:], training.network.state[:] = self.best_params, self.best_state
 
 
 class Progress(Callback):

@@ -112,7 +112,8 @@ def fit(
     schedule : str or Schedule
         constant, inverse_scaling, exponential, step, cosine, on_plateau; see `mlp_jit.schedules`.
     batch_size : int
-        Samples a step; the last batch of an epoch may be smaller.
+        Samples a step; the last batch of an epoch may be smaller. Batch normalisation keeps a batch's numbers in memory
+        all at once, and learns nothing about W from a batch of one.
     l2 : float
         λ of λ/2 ‖w‖² over weights, not biases.
     l2_per_sample : bool
@@ -128,7 +129,7 @@ def fit(
     sample_weight : array (n_samples,), optional
         Not negative; N of E4 is their sum over the batch.
     engine : str
-        "loops" or "vectorized".
+        "lanes", "loops" or "vectorized".
     n_threads : int, optional
         At most this many threads, for this call; None for Numba's number. The result is the same for any. (The
         vectorised engine leaves threads to BLAS.)
@@ -180,6 +181,8 @@ def fit(
         regularization,
         validation.n_threads(n_threads),
     )
+    if network.state.size and runner.batch_size == 1:
+        raise ValueError(f"batch_size: expected at least 2 with batch normalisation, got 1 (of {len(data)} samples)")
     training = Training(network, History(), validation.integer("epochs", epochs, 0))
     run(
         training,

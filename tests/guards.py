@@ -50,6 +50,7 @@ class Guarded:
         network = network.copy()
         network.table, network.loss_parameters = self.copy(network.table), self.copy(network.loss_parameters)
         network._set_params(self.copy(network.params))
+        network.state = self.copy(network.state)
         optimizer.start(network.params)
         optimizer.moments = self.copy(optimizer.moments)
         return network, optimizer

@@ -37,7 +37,7 @@ def everything(engine, network, X, y, weight, optimizer, rules, n_threads=None):
     loss = engine.train_epoch(
         network, X, y, weight, order, batch_size, optimizer, rates, regularization=regularization, n_threads=n_threads
     )
-    return [*outputs, loss, network.params, optimizer.moments]
+    return [*outputs, loss, network.params, network.state, optimizer.moments]
 
 
 # --------------------------------------------------------------------------------------- the numbers

@@ -32,6 +32,7 @@ class Layer:
             rng.normal(size=shape).astype(dtype)
             for shape in ((n_in, n_out), (n_out,), (batch, n_in), (batch, n_in), (batch, n_out))
         )
+        WT = np.ascontiguousarray(W.T)  # as the engine makes it, once a step
         N = W.dtype.type(batch)
         z, a_out, delta_in = np.empty_like(delta), np.empty_like(delta), np.empty_like(a)
         grad_W, grad_b = np.zeros_like(W), np.zeros_like(b)
@@ -46,7 +47,7 @@ class Layer:
             return a_out
 
         def hidden_delta() -> np.ndarray:
-            loops.hidden_delta.serial(W, RELU, z_in, a, delta, delta_in)
+            loops.hidden_delta.serial(WT, RELU, z_in, a, delta, delta_in)
             return delta_in
 
         def weight_gradient() -> np.ndarray:

@@ -19,7 +19,9 @@ class Checkout(Environment):
 
     def __init__(self, conf: Any, python: str, requirements: dict, tagged_env_vars: dict) -> None:
         self._requirements: dict = {}  # read before the base class has set it
-        super().__init__(conf, f"{sys.version_info.major}.{sys.version_info.minor}", self._requirements, tagged_env_vars)
+        super().__init__(
+            conf, f"{sys.version_info.major}.{sys.version_info.minor}", self._requirements, tagged_env_vars
+        )
         self.commit = ""
 
     def check_presence(self) -> bool:

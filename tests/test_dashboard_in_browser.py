@@ -62,6 +62,14 @@ def open_page(browser, site):
     assert noise == []
 
 
+@pytest.fixture
+def whole_history():
+    """asv's graphs show the commits that the repository has."""
+    command = ["git", "rev-parse", "--is-shallow-repository"]
+    if subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8").stdout.strip() == "true":
+        pytest.skip("a shallow clone: git fetch --unshallow")
+
+
 def recorded():
     """{(commit, network, engine): ratio} of SGD in float32, straight from the files."""
     found = {}
@@ -104,12 +112,8 @@ def test_a_phone_scrolls_the_front_page_only_down(open_page):
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
+@pytest.mark.usefixtures("whole_history")
 def test_a_networks_graph_is_a_line(open_page):
-    cut_off = subprocess.run(
-        ["git", "rev-parse", "--is-shallow-repository"], cwd=ROOT, capture_output=True, encoding="utf-8"
-    )
-    if cut_off.stdout.strip() == "true":
-        pytest.skip("asv's graphs need the repository's history, and this is a shallow clone")
     page = open_page()
     page.get_by_role("link", name="64-100-10 batch 200").click()
     page.wait_for_selector("#main-graph canvas")
@@ -119,6 +123,7 @@ def test_a_networks_graph_is_a_line(open_page):
     assert sorted(ratios) in [pytest.approx(sorted(line)) for line in lines]
 
 
+@pytest.mark.usefixtures("whole_history")
 @pytest.mark.parametrize("address", ["asv.html#/", "asv.html#/summarylist", "asv.html#/regressions", f"#{EPOCH}"])
 def test_asvs_own_pages_open(open_page, address):
     page = open_page(address)

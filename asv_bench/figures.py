@@ -30,11 +30,17 @@ def main() -> None:
     history = milestones()
     draw_history(history, ROOT / "docs" / "history.svg")
     draw_grid(latest(history, GRID).values(GRID), ROOT / "docs" / "ours_over_numpy.svg")
-    readme = ROOT / "README.md"
-    table = peers_table(latest(history, PEERS))
+    try:
+        write_table(peers_table(latest(history, PEERS)), ROOT / "README.md")
+    except LookupError as error:
+        print(f"The README's table stays as it is: {error}")
+
+
+def write_table(table: str, readme: Path) -> None:
+    """Put a table where the marks are. ValueError without exactly one pair of them."""
     text, count = MARKED.subn(lambda marks: f"{marks[1]}\n{table}\n\n{marks[2]}", readme.read_text(encoding="utf-8"))
     if count != 1:
-        raise LookupError(f"{readme} wants one table between <!-- make figures --> and <!-- /make figures -->")
+        raise ValueError(f"{readme} wants one <!-- make figures --> with its <!-- /make figures -->, found {count}")
     readme.write_text(text, encoding="utf-8")
 
 

@@ -71,7 +71,7 @@ def head(network: str) -> str:
 def row(milestone: Milestone, names: list[str]) -> str:
     cells = "".join(map(cell, map(milestone.epoch_ratio, names)))
     title = f"<code>{milestone.short}</code> {escape(milestone.subject)}"
-    return f'<tr id="{milestone.commit}"><th scope="row">{title}</th>{cells}</tr>'
+    return f'<tr id="{milestone.short}"><th scope="row">{title}</th>{cells}</tr>'
 
 
 def cell(ratio: float | None) -> str:

@@ -29,7 +29,8 @@ class Milestone:
 
     @property
     def short(self) -> str:
-        return self.commit[:7]
+        """As asv's pages show it."""
+        return self.commit[:8]
 
     def values(self, benchmark: str) -> Values:
         return self.benchmarks.get(benchmark, {})

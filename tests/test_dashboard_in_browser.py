@@ -79,7 +79,7 @@ def recorded():
         for place, ratio in zip(product(*params), ratios or [], strict=False):
             network, dtype, engine, optimizer = (value.strip("'") for value in place)
             if (dtype, optimizer) == ("float32", "sgd") and ratio is not None and not math.isnan(ratio):
-                found[results["commit_hash"], network, engine] = ratio
+                found[results["commit_hash"][:8], network, engine] = ratio
     return found
 
 
@@ -105,6 +105,11 @@ def test_the_front_page_has_the_recorded_ratios(open_page, scheme):
     picture = page.locator("img")
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
     assert "The table below" in picture.get_attribute("alt")
+
+
+def test_asvs_links_to_a_commit_lead_to_its_row(open_page):
+    page = open_page(f"index.html#{next(iter(recorded()))[0]}")
+    assert page.locator("tr:target").count() == 1
 
 
 def test_a_phone_scrolls_the_front_page_only_down(open_page):

@@ -18,7 +18,7 @@ def peers_table(milestone: Milestone) -> str:
     lines = [["network, batch", *peers], ["---"] * (1 + len(peers))]
     for network in networks:
         cells = [" / ".join(figure(values[network, n_threads, peer]) for n_threads in threads) for peer in peers]
-        lines.append([network.replace(" batch", ","), *cells])
+        lines.append([network.replace(" batch ", ", "), *cells])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

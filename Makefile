@@ -13,16 +13,20 @@ PYTEST := $(PY) -m pytest
 WORKERS ?= 2
 SPREAD := -n $(WORKERS) --dist loadfile
 ASV := cd asv_bench && ../$(PY) -m asv
+COMMITS ?= HEAD
+BENCH ?= .
+PORT ?= 8000
 KERNELS := mlp_jit/_math.py,mlp_jit/activations.py,mlp_jit/dropout.py,mlp_jit/losses.py,mlp_jit/optimizers.py,mlp_jit/engines/*
 COVERAGE_FLOOR := 97
 QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*sgd|PredictProbaRatio.*float32|PeakPerRow.*float32|HeldOutErrorDifference.*(iris|wine).*adam.*float32
+HISTORY := EpochRatio.*float32.*(lanes|loops.*sgd)|(ForwardRatio|PredictProbaRatio).*float32|EquationRatio.*64 to 100.*float32|FitPeakRatio.*(64-100|784-256).*float32|HeldOutErrorDifference.*digits.*adam.*float32
 
 # Greek letters, on Windows too.
 export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
 .PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples test-browser \
-	lint format types docs bench bench-quick bench-check clean-cache clean
+	lint format types docs bench bench-history bench-quick bench-check dashboard figures clean-cache clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +40,7 @@ test: .venv/installed-test ## the tests
 test-examples: .venv/installed-test ## every example
 	$(PYTEST) $(SPREAD) -m examples $(ARGS)
 
-test-browser: .venv/browser ## the study page in a real browser
+test-browser: .venv/browser ## the study page and the dashboard in a real browser
 	$(PYTEST) -m browser $(ARGS)
 
 test-python: .venv/installed-test ## the kernels as plain Python, with branch coverage
@@ -68,9 +72,12 @@ types: .venv/installed-dev ## type checks
 docs: .venv/installed-dev ## the API reference, into docs/_build
 	$(PY) docs/build.py
 
-bench: .venv/installed-bench ## every benchmark, saved under asv_bench/results
+bench: .venv/installed-bench ## the benchmarks that match BENCH (all) at COMMITS (HEAD), saved under asv_bench/results
 	$(ASV) machine --yes > /dev/null
-	$(ASV) run --python=same --set-commit-hash=$$(git rev-parse HEAD) --show-stderr
+	printf '%s\n' $(COMMITS) | ($(ASV) run --environment checkout HASHFILE:- --bench '$(BENCH)' --show-stderr)
+
+bench-history: BENCH := $(HISTORY)
+bench-history: bench ## of these, the ones that are recorded at every milestone
 
 bench-quick: .venv/installed-bench ## the benchmarks that match QUICK, once each, not saved
 	$(ASV) machine --yes > /dev/null
@@ -80,6 +87,13 @@ bench-check: .venv/installed-bench ## that the benchmarks can be imported
 	$(ASV) check --python=same
 
 setup: .venv/installed-demo .venv/installed-test .venv/browser .venv/installed-bench .venv/installed-dev ## install all of it now
+
+dashboard: .venv/installed-bench ## the recorded results as pages, at an address of this machine
+	$(ASV) publish --no-pull
+	$(PY) -m http.server --bind 127.0.0.1 --directory asv_bench/.asv/html $(PORT)
+
+figures: .venv/installed-bench ## the README's pictures and its table, from the recorded results
+	cd asv_bench && ../$(PY) figures.py
 
 clean-cache: ## forget what Numba compiled
 	find . $${NUMBA_CACHE_DIR:+"$$NUMBA_CACHE_DIR"} -name '*.nb[ic]' -exec rm -f {} +

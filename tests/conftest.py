@@ -1,4 +1,5 @@
 import importlib
+import shutil
 import sys
 
 import pytest
@@ -48,6 +49,21 @@ def estimators_alone():
             del sys.modules[name]
         sys.modules.update(hidden)
         mlp_jit.estimators = whole
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """The system's Chromium or Chrome, or Playwright's own; without any of them the tests fail and say so."""
+    from playwright.sync_api import Error, sync_playwright
+
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        except Error as error:
+            pytest.fail(f"no browser ({found or 'none on the path'}): apt-get install chromium, or the like\n{error}")
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(params=["with scikit-learn", "without"])

@@ -1,7 +1,6 @@
 """The study page in a real browser, from the disk, with the network cut off: make test-browser."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -20,21 +19,6 @@ SIZES = {"desktop": (1280, 900), "phone": (360, 740)}
 @pytest.fixture(scope="module")
 def recorded():
     return record()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium or Chrome, or Playwright's own; without any of them the tests fail and say so."""
-    from playwright.sync_api import Error, sync_playwright
-
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except Error as error:
-            pytest.fail(f"no browser ({found or 'none on the path'}): apt-get install chromium, or the like\n{error}")
-        yield browser
-        browser.close()
 
 
 class Page:

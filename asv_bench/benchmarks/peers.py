@@ -1,7 +1,5 @@
 """How long an epoch takes beside other people's: NumPy, PyTorch and scikit-learn, on the same problems.
 
-From asv_bench, `python -m benchmarks.peers --threads 1 2` prints all ratios as a table.
-
 Both sides do the same mathematics: the same weights to begin with, the same samples in the same batches, in one dtype,
 and each reports the epoch's mean loss. The setup trains both for an epoch and compares losses and parameters
 (`assert_parity`). Where the peers have ways of their own:
@@ -14,7 +12,6 @@ and each reports the epoch's mean loss. The setup trains both for an epoch and c
   ε to √v before the bias correction, we after it: a tiny ε makes that the same.
 """
 
-import argparse
 import time
 import warnings
 from collections.abc import Callable
@@ -27,7 +24,7 @@ from threadpoolctl import threadpool_limits
 
 from mlp_jit.optimizers import SGD, Adam
 
-from .common import BASELINE, DTYPES, PROBLEMS, RATE, Epoch, Problem, assert_parity, median_ratio, turn
+from .common import BASELINE, PROBLEMS, RATE, Epoch, Problem, assert_parity, median_ratio, turn
 
 ENGINE = "lanes"
 THREADS = [1, 2]
@@ -182,30 +179,3 @@ class PeerRatio:
     def track_ratio(self, problem: str, n_threads: int, peer: str) -> float:
         with threadpool_limits(n_threads):
             return ratio(self.ours, self.theirs)
-
-
-def cell(peer: str, problem: Problem, dtype: str, n_threads: int) -> str:
-    with threadpool_limits(n_threads):
-        try:
-            return f"{ratio(*sides(peer, problem, dtype, n_threads)):.2f}"
-        except NotImplementedError:
-            return "–"
-
-
-def main() -> None:
-    """Print every ratio as a Markdown table, a row at a time."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description="An epoch's time, ours / theirs.")
-    parser.add_argument("--threads", type=int, nargs="+", default=THREADS)
-    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0])
-    arguments = parser.parse_args()
-    columns = [(peer, n_threads) for n_threads in arguments.threads for peer in PEERS]
-    heads = [f"{peer}, {n_threads} thread{'s'[: n_threads > 1]}" for peer, n_threads in columns]
-    print("|", " | ".join(["network, " + arguments.dtype, *heads]), "|")
-    print("|---" * (1 + len(columns)) + "|")
-    for name, problem in PROBLEMS.items():
-        cells = [cell(peer, problem, arguments.dtype, n_threads) for peer, n_threads in columns]
-        print("|", " | ".join([name, *cells]), "|", flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -44,14 +44,18 @@ def test_params_lie_as_W1_b1_W2_b2():
 
 
 def test_the_table_says_where_things_lie():
-    #          n_in, n_out, W, b, units before, φ
+    #          n_in, n_out, W, b, γ, end, state, units before, φ, normalisation, skips
     expected = [
-        [0, 3, 0, 0, 0, HIDDEN["identity"].code],
-        [3, 4, 0, 12, 3, HIDDEN["tanh"].code],
-        [4, 2, 16, 24, 7, OUTPUTS["softmax"].code],
+        [0, 3, 0, 0, 0, 0, 0, 0, HIDDEN["identity"].code, 0, 0],
+        [3, 4, 0, 12, 16, 20, 0, 3, HIDDEN["tanh"].code, 1, 0],
+        [4, 4, 20, 36, 40, 44, 8, 7, HIDDEN["tanh"].code, 2, 1],
+        [4, 4, 44, 60, 64, 68, 8, 11, HIDDEN["tanh"].code, 1, 1],
+        [4, 2, 68, 76, 78, 78, 16, 15, OUTPUTS["softmax"].code, 0, 0],
     ]
-    net = make(activation="tanh", output="softmax")
+    special = {"normalization": ["batch", "layer", "batch"], "skip": True}
+    net = make([3, 4, 4, 4, 2], activation="tanh", output="softmax", **special)
     np.testing.assert_array_equal(net.table, expected)
+    assert (net.n_params, net.state.size) == (78, 16)
     assert net.table.dtype == np.int64
 
 

@@ -42,7 +42,7 @@ def new_scratch(table, params, state, rows, apart, trains):
     units, outputs = table[last, UNITS] + table[last, N_OUT], table[last, N_OUT]
     a, widest = np.empty(rows * units, number), 0
     if state is not None:
-        for l in range(1, last):
+        for l in range(1, last + 1):  # the last one, too, of a part of a network
             widest = max(widest, table[l, N_OUT])
     extra = rows * units if widest > 0 else 0
     return Scratch(

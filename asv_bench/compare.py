@@ -29,9 +29,9 @@ WORKER = Path(__file__).with_name("turns.py")
 TIMED = ["mlp_jit", *(f":(exclude)mlp_jit/{name}" for name in ("estimators", "plots", "study"))]  # what turns run
 TURN = 0.02  # seconds
 PAIRS = 25  # of turns of each case, in a round
-ROUNDS = 3
+ROUNDS = 4
 NOISE = 0.03  # in all rounds of an unchanged tree a case hardly ever lies so far on one side of 1,
-MARGIN = 0.10  # and never so far
+MARGIN = 0.05  # and never so far
 
 
 class NotComparable(Exception):

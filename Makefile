@@ -22,7 +22,7 @@ export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
 .PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples test-browser \
-	lint format types docs bench bench-quick bench-check clean-cache clean
+	lint format types docs bench bench-quick bench-compare bench-guard bench-check clean-cache clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,12 @@ bench: .venv/installed-bench ## every benchmark, saved under asv_bench/results
 bench-quick: .venv/installed-bench ## the benchmarks that match QUICK, once each, not saved
 	$(ASV) machine --yes > /dev/null
 	$(ASV) run --python=same --quick --bench '$(QUICK)' --show-stderr
+
+bench-compare: .venv/installed-bench ## this tree's speed beside that of the commit BASE, or of the one before the last change
+	$(PY) asv_bench/compare.py $(BASE)
+
+bench-guard: .venv/installed-bench ## a few of these comparisons; fails where something became slower
+	$(PY) asv_bench/compare.py --guard $(BASE)
 
 bench-check: .venv/installed-bench ## that the benchmarks can be imported
 	$(ASV) check --python=same

@@ -29,8 +29,8 @@ class Training:
     n_threads: int | None = 1
 
     def __str__(self) -> str:
-        sizes, threads = "-".join(map(str, self.sizes)), ", all threads" * (self.n_threads is None)
-        return f"{self.engine} {self.dtype} {self.optimizer}, {sizes} {self.activation}, batch {self.batch_size}{threads}"
+        network = f"{'-'.join(map(str, self.sizes))} {self.activation}, batch {self.batch_size}"
+        return f"{self.engine} {self.dtype} {self.optimizer}, {network}" + ", all threads" * (self.n_threads is None)
 
     def prepare(self) -> Callable[[], object]:
         import numpy as np

@@ -15,7 +15,7 @@ SPREAD := -n $(WORKERS) --dist loadfile
 ASV := cd asv_bench && ../$(PY) -m asv
 KERNELS := mlp_jit/_math.py,mlp_jit/activations.py,mlp_jit/dropout.py,mlp_jit/losses.py,mlp_jit/optimizers.py,mlp_jit/engines/*
 COVERAGE_FLOOR := 97
-QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*sgd|PredictProbaRatio.*float32|PeakPerRow.*float32|HeldOutErrorDifference.*(iris|wine).*adam.*float32
+QUICK := EquationRatio.*E1.*64 to 100.*float32|EpochRatio.*(2-8-2|32-32-2|64-100-10).*float32.*sgd|WidthByBatch.*64, 320|PeerRatio.*64-100-10.* 1, .*scikit-learn|PredictProbaRatio.*float32|PeakPerRow.*float32|HeldOutErrorDifference.*(iris|wine).*adam.*float32|StartRatio.*import
 
 # Greek letters, on Windows too.
 export PYTHONUTF8 := 1

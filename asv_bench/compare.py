@@ -27,7 +27,8 @@ from turns import ALL, FEW
 
 HERE = Path(__file__).resolve().parents[1]
 WORKER = Path(__file__).with_name("turns.py")
-TIMED = ["mlp_jit", *(f":(exclude)mlp_jit/{name}" for name in ("estimators", "plots", "study"))]  # what turns run
+UNTIMED = ["estimators", "plots", "study", "__main__.py", "demo.py", "info.py", "warmup.py"]  # what no turn runs
+TIMED = ["mlp_jit", *(f":(exclude)mlp_jit/{name}" for name in UNTIMED)]
 TURN = 0.02  # seconds
 PAIRS = 25  # of turns of each case, in a round
 ROUNDS = 4

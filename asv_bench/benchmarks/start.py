@@ -36,6 +36,7 @@ COLD = {"first fit, cold cache", "warm-up command"}
 def seconds_of(arguments: list[str], cache: str) -> float:
     """The seconds that `python arguments` takes with its compiled code in the folder `cache`."""
     environment = os.environ | {"NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(Path(mlp_jit.__file__).parents[1])}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else Python's own files are compiled in each process
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
     return time.perf_counter() - start

@@ -18,7 +18,7 @@ BENCH ?= .
 PORT ?= 8000
 KERNELS := mlp_jit/_math.py,mlp_jit/activations.py,mlp_jit/dropout.py,mlp_jit/losses.py,mlp_jit/optimizers.py,mlp_jit/engines/*
 COVERAGE_FLOOR := 97
-QUICK := EpochRatio.*2-8-2.*sgd|EpochRatio.*32-32-2.*sgd|EpochRatio.*64-100-10.*sgd|PredictProbaRatio.*float32|PeakPerRow.*float32|HeldOutErrorDifference.*(iris|wine).*adam.*float32
+QUICK := EquationRatio.*E1.*64 to 100.*float32|EpochRatio.*(2-8-2|32-32-2|64-100-10).*float32.*sgd|WidthByBatch.*64, 320|PeerRatio.*64-100-10.* 1, .*scikit-learn|PredictProbaRatio.*float32|PeakPerRow.*float32|HeldOutErrorDifference.*(iris|wine).*adam.*float32|StartRatio.*import
 HISTORY := EpochRatio.*float32.*(lanes|loops.*sgd)|(ForwardRatio|PredictProbaRatio).*float32|EquationRatio.*64 to 100.*float32|FitPeakRatio.*(64-100|784-256).*float32|HeldOutErrorDifference.*digits.*adam.*float32
 
 # Greek letters, on Windows too.
@@ -26,7 +26,7 @@ export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
 .PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples test-browser \
-	lint format types docs bench bench-history bench-quick bench-check dashboard figures clean-cache clean
+	lint format types docs bench bench-history bench-quick bench-compare bench-guard bench-check dashboard figures clean-cache clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,12 @@ bench-history: bench ## of these, the ones that are recorded at every milestone
 bench-quick: .venv/installed-bench ## the benchmarks that match QUICK, once each, not saved
 	$(ASV) machine --yes > /dev/null
 	$(ASV) run --python=same --quick --bench '$(QUICK)' --show-stderr
+
+bench-compare: .venv/installed-bench ## this tree's speed beside that of the commit BASE, or of the one before the last change
+	$(PY) asv_bench/compare.py $(BASE)
+
+bench-guard: .venv/installed-bench ## a few of these comparisons; fails where something became slower
+	$(PY) asv_bench/compare.py --guard $(BASE)
 
 bench-check: .venv/installed-bench ## that the benchmarks can be imported
 	$(ASV) check --python=same

@@ -29,7 +29,7 @@ def main() -> None:
 
         try:
             warm_up(arguments.dtype, arguments.engine)
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:
             warmup.error(str(error))
     else:
         from .study.page import write

@@ -29,6 +29,9 @@ def info() -> None:
     """Print it all. Measuring takes 2 seconds, and longer once, where the engine is not compiled yet."""
     for name, value in machine().items():
         print(f"{name:10} {value}")
+    if numba.config.DISABLE_JIT:
+        print("\nThe lanes engine exists only compiled: unset NUMBA_DISABLE_JIT to have it measured.")
+        return
     print(f"\nGFLOP/s in float32: the lanes engine training {'-'.join(map(str, SIZES))} in batches of {BATCH},")
     print(f"and NumPy multiplying matrices of {MATRIX} × {MATRIX}")
     for n_threads in sorted({1, threads(None)}):
@@ -52,8 +55,15 @@ def machine() -> dict[str, str]:
         "tile": f"{simd.NEURONS} neurons × {simd.VECTORS} vectors of samples, "
         + " or ".join(f"{count} {name}" for name, count in samples.items()),
         "threads": f"{threads(None)}, by {threading_layer()}",
-        "cache": tiles.forward_layer.stats.cache_path or "none: each process compiles anew",
+        "cache": cache(),
     }
+
+
+def cache() -> str:
+    """Where compiled code is kept."""
+    if numba.config.DISABLE_JIT:
+        return "none: NUMBA_DISABLE_JIT is set"
+    return tiles.forward_layer.stats.cache_path or "none: each process compiles anew"
 
 
 def blas_threads(n_threads: int) -> AbstractContextManager:

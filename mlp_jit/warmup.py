@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
+from numba import config
 
 from . import Network, fit
 from ._jit import threads
@@ -24,8 +25,10 @@ def warm_up(dtypes: Sequence[str], engines: Sequence[str]) -> None:
 
     Training, evaluation, prediction and the gradient; serial and, where Numba has more than one thread, parallel; for
     HIDDEN, OUTPUTS and OPTIMIZERS. A progress bar by rich, lines without it. Raises OSError where no cache can be
-    written.
+    written, NotImplementedError under NUMBA_DISABLE_JIT.
     """
+    if config.DISABLE_JIT:
+        raise NotImplementedError("nothing is ever compiled where NUMBA_DISABLE_JIT is set: unset it")
     folders = {kernel.stats.cache_path for kernel in (activate, gather)}
     if None in folders:
         raise OSError(

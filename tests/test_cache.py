@@ -76,6 +76,52 @@ def test_a_file_of_another_key_is_not_taken(tmp_path, monkeypatch):
     assert [files.load("relu"), files.load("tanh")] == [1, None]
 
 
+def test_what_another_version_of_numba_wrote_is_not_taken_and_stays(tmp_path, monkeypatch):
+    files = _cache._Files(str(tmp_path), "kernel", "stamp")
+    ours = _cache.numba.__version__
+    for version in ("0.1", ours):
+        monkeypatch.setattr(_cache.numba, "__version__", version)
+        assert files.load("relu") is None
+        files.save("relu", f"code by {version}")
+    for version in ("0.1", ours):  # two environments may share a cache
+        monkeypatch.setattr(_cache.numba, "__version__", version)
+        assert files.load("relu") == f"code by {version}"
+
+
+PREDICTIONS = """
+import sys
+import numpy as np
+from numba.core import event
+with event.install_recorder("numba:run_pass") as passes:
+    from mlp_jit import Network
+    X = np.linspace(-2, 2, 12, dtype="float32").reshape(3, 4)
+    for activation in sys.argv[1:]:
+        network = Network([4, 5, 2], activation=activation, random_state=0)
+        assert np.allclose(network.forward(X), network.forward(X, engine="vectorized"), atol=1e-6), activation
+    print(len(passes.buffer) > 0)
+"""
+
+
+def test_two_processes_that_compile_at_once_both_work_and_a_third_compiles_nothing(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
+    both = [start("-c", PREDICTIONS, *names, **cache) for names in (["relu", "tanh"], ["tanh", "relu"])]
+    assert [finish(process, timeout=100)[0] for process in both] == ["True\n", "True\n"]
+    assert finish(start("-c", PREDICTIONS, "tanh", "relu", **cache))[0] == "False\n"
+
+
+def test_a_read_only_installation_compiles_once_into_the_users_own_folder(package, tmp_path):
+    folder, settings = package
+    for place in (folder, folder / "engines"):
+        (place / "__pycache__").write_text("")  # a file where a folder should be, since nothing stops root
+    home = tmp_path / "home"
+    home.mkdir()
+    settings |= {"NUMBA_CACHE_DIR": None, "PYTHONDONTWRITEBYTECODE": "1"}
+    settings |= dict.fromkeys(("HOME", "USERPROFILE", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(home))
+    outputs = [finish(start("-c", PREDICTIONS, "relu", **settings), timeout=100)[0] for _ in range(2)]
+    assert outputs == ["True\n", "False\n"]
+    assert list(home.rglob("*.nbc"))
+
+
 FIRST_FIT = """
 import numpy as np
 from numba.core import event

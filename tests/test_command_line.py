@@ -62,6 +62,18 @@ def test_info_says_where_it_cannot_set_the_threads_of_blas(monkeypatch, capsys):
     assert "own number of threads" in capsys.readouterr().out
 
 
+def test_without_compiling_info_measures_nothing_and_warmup_says_why():
+    plain = {"NUMBA_DISABLE_JIT": "1"}
+    out, _ = finish(start("-m", "mlp_jit", "info", **plain))
+    assert re.search(r"^cache +none: NUMBA_DISABLE_JIT is set$", out, re.MULTILINE)
+    assert "unset NUMBA_DISABLE_JIT to have it measured" in out
+    process = start("-m", "mlp_jit", "warmup", **plain)
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (2, "")
+    assert "nothing is ever compiled where NUMBA_DISABLE_JIT is set" in err
+    assert "Traceback" not in err
+
+
 @pytest.mark.parametrize("arguments", [["fly"], []])
 def test_an_unknown_command_is_refused(arguments):
     process = start("-m", "mlp_jit", *arguments)

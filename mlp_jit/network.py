@@ -100,6 +100,8 @@ class Network:
         self.weights = tuple(layout.weights_view(self.table, params, l) for l in layers)
         self.biases = tuple(layout.biases_view(self.table, params, l) for l in layers)
         self.gains = tuple(layout.gains_view(self.table, params, l) for l in layers)
+        self.kinds = tuple(self.table[:, KIND].tolist())
+        self.skips = bool(self.table[:, SKIPS].any())
 
     def _initialize(self, initializer: str | Initializer | None, random_state: Any) -> None:
         rng = generator(random_state)
@@ -126,6 +128,11 @@ class Network:
     def n_params(self) -> int:
         """The number of parameters, weights and biases together."""
         return self.params.size
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is neither normalisation nor a skip connection."""
+        return not (self.skips or any(self.kinds))
 
     @property
     def loss_name(self) -> str:
@@ -289,7 +296,7 @@ class Network:
         names = set(self.activations) or {"relu"}
         if len(names) > 1 or not names <= set(_TO_SKLEARN) or self.output == "step":
             raise ValueError(f"expected one of {', '.join(_TO_SKLEARN)} in all hidden layers, got {self!r}")
-        if self.table[:, [KIND, SKIPS]].any():
+        if not self.is_plain:
             raise ValueError(f"expected no normalization and no skip connections, got {self!r}")
         settings = {"hidden_layer_sizes": self.sizes[1:-1], "activation": _TO_SKLEARN[names.pop()]}
         if self.output in ("identity", "exp"):
@@ -331,7 +338,7 @@ class Network:
 
     def __repr__(self) -> str:
         normalization = f", normalization={list(self.normalizations)}" if any(self.normalizations) else ""
-        skip = ", skip=True" if self.table[:, SKIPS].any() else ""
+        skip = ", skip=True" if self.skips else ""
         return (
             f"Network({list(self.sizes)}, activation={list(self.activations)}, output={self.output!r}, "
             f"loss={self.loss_name!r}{normalization}{skip}, dtype={self.dtype.name!r})"

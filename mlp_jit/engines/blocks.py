@@ -4,6 +4,8 @@ A group's blocks go through a layer together, so that weights too many for the c
 None for a network without normalisation and skips: nothing of that is compiled then. d is the first desk of the group.
 """
 
+import numpy as np
+
 from .._jit import call_entry, kernel, template
 from ..activations import SOFTMAX
 from ..dropout import drop, dropout_key
@@ -110,7 +112,7 @@ def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, bl
     table, plan, params, packed, entries = model.table, model.plan, model.params, model.packed, model.phi
     S, size = VECTORS * lanes(h), work.size
     blocks = (rows + S - 1) // S
-    zs, zero = at(work.z, d * size), at(model.zero, 0)
+    zs = at(work.z, d * size)
     for l in range(max(1, first), last + 1):
         n_in, n_out = table[l, N_IN], table[l, N_OUT]
         below, here = first_row(table, l - 1), first_row(table, l)
@@ -119,9 +121,11 @@ def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, bl
                 width = width_of(rows - k * S, h)
                 for s in range(width):
                     h[k * size + (below + n_in) * width + s] = 1
-            W, panels = at(params, table[l, WEIGHTS]), at(packed, plan[l, FORWARD])
-            has_bias = norm is None or table[l, KIND] == PLAIN
-            forward_layer(zero, has_bias, W, panels, n_in, n_out, at(h, 0), below, zs, here, size, rows)
+            W, b, b_step = at(params, table[l, WEIGHTS]), at(params, table[l, BIASES]), np.int64(1)
+            if norm is not None and table[l, KIND] != PLAIN:
+                b, b_step = at(model.zero, 0), np.int64(0)
+            panels = at(packed, plan[l, FORWARD])
+            forward_layer(W, b, b_step, panels, n_in, n_out, at(h, 0), below, zs, here, size, rows)
         for k in range(blocks):
             width, desk = width_of(rows - k * S, h), desk_of(work, d + k)
             p = k * size + here * width

@@ -16,7 +16,7 @@ from .._jit import as_template, c_function
 from ..activations import SOFTMAX, activate, scale_by_slope, softmax
 from ..losses import output_delta
 from ..optimizers import COEFFICIENTS, update_stretch
-from .layout import BATCH, KIND, PHI, PLAIN
+from .layout import BATCH, PHI, PLAIN
 from .normal_blocks import normalize_samples, normalize_units, sample_deltas, unit_deltas
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def of_layers(network: "Network", *, trains: bool) -> np.ndarray:
 def of_normalizations(network: "Network") -> np.ndarray:
     """The addresses of E7 and E8 of layers 0..L, (L + 1, 2) int64; 0 where a layer is not normalised."""
     found = np.zeros((len(network.sizes), 2), np.int64)
-    for l, kind in enumerate(network.table[:, KIND].tolist()):
+    for l, kind in enumerate(network.kinds):
         if kind != PLAIN:
             found[l] = normalization(kind, network.dtype), normalization_delta(kind, network.dtype)
     return found

@@ -451,7 +451,7 @@ def _batch_chunk(network: "Network", samples: int) -> int:
 
 def state_of(network: "Network") -> np.ndarray | None:
     """None is a type of its own, for which E7 to E10 are not even compiled."""
-    return network.state if network.table[:, [KIND, SKIPS]].any() else None
+    return None if network.is_plain else network.state
 
 
 def _is_parallel(network: "Network", rows: int) -> bool:

@@ -12,7 +12,7 @@
 """
 
 from .._jit import inlined, kernel
-from .layout import N_IN, N_OUT, UNITS, WEIGHTS
+from .layout import KIND, N_IN, N_OUT, PLAIN, UNITS, WEIGHTS
 from .simd import NEURONS, VECTORS, copy_row, lanes, transpose
 
 FORWARD, BACKWARD, DELTA = range(3)  # columns of the plan: where a layer's panels for E1, for E3 and of δ start
@@ -68,9 +68,9 @@ def panel_block(delta, delta_j, n_out, width, starts, panels, d, capacity, n_0):
 def pack_rows(table, plan, l, i_0, i_1, params, starts, packed, trains):
     """layout: the rows i_0..i_1 of W (b is row n_in) into the panels that E1 and, where it `trains`, E3 read.
 
-    Owns these rows. γ, the row after b, is in no panel.
+    Owns these rows. In the panels of a normalised layer b stays 0, for its s_j has none.
     """
-    i_1 = min(i_1, table[l, N_IN] + 1)
+    i_1 = min(i_1, table[l, N_IN] + (table[l, KIND] == PLAIN))
     n_in, n_out, w = table[l, N_IN], table[l, N_OUT], table[l, WEIGHTS]
     for j in range(0 if n_out > DIRECT else n_out // NEURONS * NEURONS, n_out, NEURONS):
         p = plan[l, FORWARD] + j * (n_in + 1)

@@ -18,19 +18,19 @@ def tile_forward(V, b, W, stride, n_in, a, width, z):
 
 
 @kernel
-def forward_layer(zero, has_bias, W, packed, n_in, n_out, a, below, z, here, size, rows):
+def forward_layer(W, b, b_step, packed, n_in, n_out, a, below, z, here, size, rows):
     """E1: z_j = b_j + Σ_i w_ij a_i of the blocks of `rows` samples. Writes z, and up to NEURONS − 1 rows too many.
 
-    Places: NEURONS zeros, for b_j where the layer `has_bias` not; W in the parameters, E1's panels in `packed`, a and
-    z, whose blocks are `size` apart; in a block the rows of a_i start at `below`, those of z_j at `here`.
+    Places: W in the parameters, b there with a b_step of 1, or NEURONS zeros with one of 0; E1's panels in `packed`; a
+    and z, whose blocks are `size` apart. In a block the rows of a_i start at `below`, those of z_j at `here`.
     """
     S = VECTORS * lanes(a)
     for j in range(0, n_out, NEURONS):
         if is_packed(j, n_out):
             W_j, stride = at(packed, j * (n_in + 1)), NEURONS
+            b_j = at(W_j, n_in * NEURONS)
         else:
-            W_j, stride = at(W, j), n_out
-        b_j = at(W_j, n_in * stride) if has_bias else zero
+            W_j, stride, b_j = at(W, j), n_out, at(b, j * b_step)
         for s in range(0, rows, S):
             width = width_of(rows - s, a)
             a_i, z_j = at(a, s // S * size + below * width), at(z, s // S * size + (here + j) * width)

@@ -9,7 +9,7 @@ import numpy as np
 from .._jit import template
 from ..optimizers import COEFFICIENTS
 from .entries import of_layers, of_loss, of_normalizations
-from .layout import BATCH, KIND, N_OUT, PLAIN, SKIPS, UNITS, running_view
+from .layout import BATCH, KIND, N_OUT, PLAIN, UNITS, running_view
 from .normalization import EPSILON
 from .simd import NEURONS, VECTORS, lanes, lanes_of, stretch
 from .team import give_way, new_counters
@@ -225,8 +225,7 @@ def workspace(
     The gradient goes to `g` (P,) where that is given. Norm is None for a network without normalisation and skips.
     """
     dtype = network.dtype
-    kinds = tuple(network.table[:, KIND].tolist())
-    shape = shape_of(network.sizes, kinds, dtype, rows if trains else 1)
+    shape = shape_of(network.sizes, network.kinds, dtype, rows if trains else 1)
     plan, tasks, size, half, capacity, strip, n_packed, n_panels = shape
     S = VECTORS * lanes_of(dtype)
     blocks = -(-rows // S)
@@ -234,10 +233,9 @@ def workspace(
     group = _group(network.sizes, dtype, at_once, workers)
     desks = workers * group
     stored = _rounded(at_once, group) if trains else desks
-    special = bool(network.table[:, [KIND, SKIPS]].any())
-    if trains and special:
+    if trains and not network.is_plain:
         desks = max(desks, stored)  # what a block leaves there has to last until all have come as far
-    apart = drops or (trains and bool(network.table[:, SKIPS].any()))
+    apart = drops or (trains and network.skips)
     packed, zero, h, a, panels, z, delta, target, samples, strips, c = _aligned(
         dtype, n_packed, NEURONS, stored * size, stored * size if apart else 0, n_panels,
         desks * size, desks * 2 * half, desks * size, desks * 4 * S,
@@ -253,14 +251,14 @@ def workspace(
         strips if g is None else g, g is not None, c,
         np.zeros(steps), np.zeros((steps, blocks)), np.zeros((steps, len(tasks) if l2 else 0)), np.zeros(len(tasks)),
     )  # fmt: skip
-    return model, work, _norm(network, desks, stored, size, half, trains) if special else None
+    return model, work, None if network.is_plain else _norm(network, desks, stored, size, half, trains)
 
 
 def _norm(network: "Network", desks: int, blocks: int, size: int, half: int, trains: bool) -> Norm:
     """Norm for so many desks and blocks; where nothing trains, with the running μ and 1/√(v + ε)."""
     table, dtype = network.table, network.dtype
     units, by_batch = sum(network.sizes), np.flatnonzero(table[:, KIND] == BATCH)
-    skipped, of_blocks = trains and table[:, SKIPS].any(), blocks * 2 * units if trains else 0
+    skipped, of_blocks = trains and network.skips, blocks * 2 * units if trains else 0
     normal, delta_h, moments, sums, mean, inv_std, product, product_normal = _aligned(
         dtype, desks * size, desks * half if skipped else 0, of_blocks, of_blocks, *[units] * 4
     )

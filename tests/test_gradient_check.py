@@ -82,7 +82,7 @@ def test_names_run_through_the_layers():
 @pytest.mark.parametrize("normalization", ["batch", "layer", ["batch", None, "layer"]])
 def test_normalisation_and_skips(normalization, engine):
     network, X, y, weight = problem(
-        (2, 4, 4, 4, 3), dtype="float32", activation="tanh", output="softmax", normalization=normalization, skip=True,
+        (2, 4, 4, 4, 3), dtype="float32", activation="tanh", output="sigmoid", normalization=normalization, skip=True,
         n=7,
     )  # fmt: skip
     check = check_gradients(network, X, y, sample_weight=weight, engine=engine)

@@ -190,7 +190,7 @@ def test_nothing_is_changed_and_nothing_is_random(normalization):
 
 def test_the_shape_that_is_judged_keeps_its_normalisation_and_skips(monkeypatch):
     given = Network(
-        [2, 8, 8, 8, 1], output="sigmoid", normalization=["layer", None, "batch"], skip=True, random_state=0
+        [2, 8, 8, 8, 1], output="sigmoid", normalization=["layer", None, "batch"], skip=True, random_state=1
     )
     trained, train = [], training_checks.train
 
@@ -216,6 +216,13 @@ def test_batch_normalisation_and_few_samples(count):
     assert all(np.isfinite(check.number) for check in diagnosis.checks)
     if count == 8:
         assert diagnosis.ok, str(diagnosis)
+
+
+def test_samples_that_are_all_alike():
+    X, y = moons()
+    diagnosis = diagnose(small(normalization="batch"), np.ones_like(X), y)
+    assert {finding.check for finding in diagnosis.findings} >= {"constant features", "labels and inputs"}
+    assert next(check for check in diagnosis.checks if check.check == "one batch").level == "skipped"
 
 
 def test_targets_on_another_scale():

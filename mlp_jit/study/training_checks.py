@@ -31,8 +31,9 @@ def one_batch(network: Network, X: np.ndarray, y: np.ndarray) -> Finding:
     # No more samples than the narrowest layer can tell apart.
     rows = _various_rows(X, y, min(BATCH, 1 + min(network.sizes[1:-1] or network.sizes[:1])))
     X, y = X[rows], y[rows]
-    yardstick = Yardstick.of(network, y)
-    best = np.inf
+    if not np.ptp(y, axis=0).any():
+        return Finding("one batch", SKIPPED, len(rows), "No two samples differ both in X and in y.")
+    yardstick, best = Yardstick.of(network, y), np.inf
     for rate in (1e-2, 1e-3, 1e-1):
         best = min(best, yardstick.share(train(network, X, y, "adam", rate, len(X)).loss))
         if best <= LEARNT_BY_HEART:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mlp_jit import SGD, Adam, Network, fit
-from mlp_jit.study import diagnose
+from mlp_jit.engines.layout import SKIPS
+from mlp_jit.study import diagnose, training_checks, trials
 from mlp_jit.study.trials import Yardstick
 
 CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
@@ -45,8 +46,23 @@ def dead_relus(X, y, seed):
     return diagnose(network, X, y, learning_rate=0.01)
 
 
+def tower(seed=0, **options):
+    """Twenty hidden layers."""
+    return Network([2, *[16] * 20, 1], activation="sigmoid", output="sigmoid", random_state=seed, **options)
+
+
 def vanishing_stack(X, y, seed):
     network = Network([2, *[16] * 10, 1], activation="sigmoid", output="sigmoid", random_state=seed)
+    return diagnose(network, X, y, learning_rate=0.01)
+
+
+def vanishing_tower(X, y, seed):
+    return diagnose(tower(seed), X, y, learning_rate=0.01)
+
+
+def saturated(X, y, seed):
+    network = Network([2, 16, 1], activation="sigmoid", output="sigmoid", random_state=seed)
+    network.biases[0][:] = 20
     return diagnose(network, X, y, learning_rate=0.01)
 
 
@@ -82,6 +98,8 @@ FAULTS = {  # the plant: the check that must find it, and a word of its remedy
     shuffled_labels: ("labels and inputs", "shuffled"),
     dead_relus: ("idle units", "leaky_relu"),
     vanishing_stack: ("gradient norms", "ReLU"),
+    vanishing_tower: ("gradient norms", "normalization='batch', skip=True"),
+    saturated: ("idle units", "normalization='batch'"),
     rate_too_high: ("learning rate", "too high"),
     rate_too_low: ("learning rate", "too low"),
     too_small: ("capacity", "widen"),
@@ -121,6 +139,10 @@ def healthy():
     yield "a line", X, line + rng.normal(size=300), Network([2, 1], random_state=4), {"learning_rate": 0.01}
     yield "a wave", X, wave, Network([2, 32, 1], activation="tanh", random_state=5), {"learning_rate": 0.01}
     yield "counts", X, rng.poisson(np.exp(0.5 * X[:, 0])), Network([2, 16, 1], output="exp", random_state=6), {}
+    yield "a tower", *moons(), tower(normalization="batch", skip=True), {"learning_rate": 0.01}
+    yield "a normalised tower", *moons(), tower(normalization="batch"), {"learning_rate": 0.01}
+    layers = Network([2, 32, 32, 1], activation="tanh", output="sigmoid", normalization="layer", random_state=8)
+    yield "layer normalisation", *moons(3), layers, {"learning_rate": 0.01}
     yield "deep", *moons(2), Network([2, *[32] * 5, 1], output="sigmoid", random_state=7), {"batch_size": 64}
 
 
@@ -150,17 +172,57 @@ def test_no_false_alarm_on_iris_after_training():
     assert diagnosis.findings == [], str(diagnosis)
 
 
-def test_nothing_is_changed_and_nothing_is_random():
+@pytest.mark.parametrize("normalization", [None, "batch"])
+def test_nothing_is_changed_and_nothing_is_random(normalization):
     X, y = moons()
-    network, adam = small(dtype="float64"), Adam()
+    network, adam = small(dtype="float64", normalization=normalization), Adam()
     fit(network, X, y, optimizer=adam, epochs=2, random_state=0)
     params, moments, t, given = network.params.copy(), adam.moments.copy(), adam.t, X.copy()
+    state = network.state.copy()
     first = diagnose(network, X, y, optimizer=adam, learning_rate=0.01)
     np.testing.assert_array_equal(network.params, params)
+    np.testing.assert_array_equal(network.state, state)
     np.testing.assert_array_equal(adam.moments, moments)
     np.testing.assert_array_equal(X, given)
     assert adam.t == t
     assert str(diagnose(network, X, y, optimizer=adam, learning_rate=0.01)) == str(first)
+
+
+def test_the_shape_that_is_judged_keeps_its_normalisation_and_skips(monkeypatch):
+    given = Network(
+        [2, 8, 8, 8, 1], output="sigmoid", normalization=["layer", None, "batch"], skip=True, random_state=1
+    )
+    trained, train = [], training_checks.train
+
+    def remembered(network, *arguments, **options):
+        trained.append(network)
+        return train(network, *arguments, **options)
+
+    monkeypatch.setattr(training_checks, "train", remembered)
+    monkeypatch.setattr(trials, "STEPS", 100)
+    diagnose(given, *moons(), learning_rate=0.01)
+    afresh = [network for network in trained if network.sizes == given.sizes][-1]
+    np.testing.assert_array_equal(afresh.table, given.table)
+    assert (afresh.params != given.params).any()
+    wide = [network for network in trained if network.sizes != given.sizes]
+    assert len(wide) == training_checks.FOLDS
+    assert not any(network.state.size or network.table[:, SKIPS].any() for network in wide)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_batch_normalisation_and_few_samples(count):
+    X, y = moons(n=count)
+    diagnosis = diagnose(small(normalization="batch"), X, y, batch_size=8, learning_rate=0.01)
+    assert all(np.isfinite(check.number) for check in diagnosis.checks)
+    if count == 8:
+        assert diagnosis.ok, str(diagnosis)
+
+
+def test_samples_that_are_all_alike():
+    X, y = moons()
+    diagnosis = diagnose(small(normalization="batch"), np.ones_like(X), y)
+    assert {finding.check for finding in diagnosis.findings} >= {"constant features", "labels and inputs"}
+    assert next(check for check in diagnosis.checks if check.check == "one batch").level == "skipped"
 
 
 def test_targets_on_another_scale():

@@ -173,6 +173,13 @@ def test_vanishing_gradients(run):
     assert stuck == pytest.approx(math.log(2), abs=0.01)
     assert guessing < 0.65
     assert numbers(text, "relu     loss")[-1] > 0.95
+    for remedy in ("batch normalisation", "layer normalisation", "skip connections"):
+        assert number(text, f"  {remedy}:") < 1e-12
+    _, stuck, guessing = numbers(text, "plain    loss")
+    assert stuck == pytest.approx(math.log(2), abs=0.01)
+    assert guessing < 0.65
+    for remedy in ("batch", "layer", "skip"):
+        assert numbers(text, f"  {remedy:8} loss")[-1] > 0.9
 
 
 @pytest.mark.examples

@@ -117,6 +117,7 @@ FUNCTIONS = {
     "exp": math.exp,
     "tanh": math.tanh,
     "ln": math.log,
+    "sqrt": math.sqrt,
     "abs": abs,
     "max": max,
     "min": min,
@@ -131,6 +132,7 @@ def worth(numbers):
         ("²", "**2"),
         ("≥", ">="),
         ("≤", "<="),
+        ("√", "sqrt"),
         ("e^", "exp"),
         ("[", "("),
         ("]", ")"),
@@ -165,6 +167,121 @@ def test_what_is_printed_adds_up_for_each_loss(loss, output):
     net = Network([2, 2, 2], activation="tanh", output=output, loss=loss, dtype="float64", random_state=3)
     net.params += np.random.default_rng(1).normal(0, 0.5, net.n_params)
     assert_adds_up(str(explain(net, [[0.7, -1.3], [0.2, 0.4], [-1, 0.6]], [[0, 1], [1, 0], [0, 1]])))
+
+
+def deep(normalization, **options):
+    """2-3-3-3-1 with skips, a batch of four, and its explanation."""
+    net = Network([2, 3, 3, 3, 1], activation="tanh", output="sigmoid", normalization=normalization, skip=True,
+                  dtype="float64", random_state=0)  # fmt: skip
+    net.params += np.random.default_rng(1).normal(0, 0.3, net.n_params)
+    X, y = [[0.7, -1.3], [0.2, 0.4], [-1, 0.6], [1.5, 0.9]], [0, 1, 1, 0]
+    return net, X, y, explain(net, X, y, **options)
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer", ["layer", None, "batch"]])
+def test_normalised_and_skipped_layers_add_up(normalization):
+    explanation = deep(normalization, l2=0.1, optimizer="adam")[-1]
+    text = str(explanation)
+    assert_adds_up(text)
+    found = {tag for tag in re.findall(r"^ +(E\d+) ", text, re.MULTILINE)}
+    assert found == {f"E{number}" for number in range(1, 11)}
+    for layer in (1, 2, 3):
+        assert_adds_up(str(explanation.unit(layer, 2, 3)) + "\n" + text)
+
+
+def test_the_equations_of_a_batch_normalised_layer():
+    net, X, y, explanation = deep("batch")
+    trace, text = net.trace(X, y), lines(str(explanation))
+    s = trace.s[0][:, 1]
+    assert "Batch normalisation: ⟨·⟩ is the mean over the 4 samples of the batch." in text
+    assert any(line.startswith("E7  s_2 = Σ_i w_i2 a_i = ") for line in text)
+    assert any(line.startswith("E7  μ_2 = ⟨s_2⟩ = 1/4·(") and line.endswith(shown(s.mean())) for line in text)
+    assert any(line.startswith("E7  v_2 = ⟨(s_2 − μ_2)²⟩ = ") and line.endswith(shown(s.var())) for line in text)
+    assert f"E7  r_2 = 1/√(v_2 + ε) = 1/√({s.var():.4g} + 1e-05) = {(s.var() + 1e-5) ** -0.5:.4g}" in text
+    for letters, value in (
+        ("ŝ_2 = r_2·(s_2 − μ_2)", trace.normal[0][0, 1]),
+        ("z_2 = b_2 + γ_2 ŝ_2", trace.z[0][0, 1]),
+    ):
+        assert any(line.startswith(f"E7  {letters} = ") and line.endswith(shown(value)) for line in text)
+    value = trace.delta_s[0][0, 1]
+    assert any(
+        line.startswith("E8  ∂ℓ/∂s_2 = r_2·(e_2 − ⟨e_2⟩ − ŝ_2 ⟨e_2 ŝ_2⟩) = ") and line.endswith(shown(value))
+        for line in text
+    )
+    value = trace.gain_gradients[0][1]
+    assert any(line.startswith("E9  ∂L/∂γ_2 = 1/N Σ_n ŝ_2 δ_2 = ") and line.endswith(shown(value)) for line in text)
+    assert any(line.startswith("E6  γ_2 ← γ_2 − η ∂L/∂γ_2 = ") for line in text)
+
+
+def test_the_equations_of_a_layer_normalised_layer():
+    net, X, y, explanation = deep("layer")
+    trace, unit = net.trace(X, y), lines(str(explanation.unit(2, 3, 4)))
+    s = trace.s[1][3]
+    assert "Layer normalisation: ⟨·⟩ is the mean over the 3 units of the layer." in unit
+    assert any(line.startswith("E7  μ = ⟨s⟩ = 1/3·(") and line.endswith(shown(s.mean())) for line in unit)
+    assert any(line.startswith("E7  ŝ_3 = r·(s_3 − μ) = ") for line in unit)
+    start = "E8  ∂ℓ/∂s_3 = r·(e_3 − ⟨e⟩ − ŝ_3 ⟨e ŝ⟩) = "
+    assert any(line.startswith(start) and line.endswith(shown(trace.delta_s[1][3, 2])) for line in unit)
+
+
+def test_the_equations_of_a_skip():
+    net, X, y, explanation = deep(None)
+    trace, text = net.trace(X, y), str(explanation)
+    a, h = trace.a, trace.h
+    for l, before in ((2, "a¹_2"), (3, "h²_2")):
+        start = f"E10 h{'⁰¹²³'[l]}_2 = a{'⁰¹²³'[l]}_2 + {before} = {shown(a[l][0, 1])} "
+        line = next(line for line in lines(text) if line.startswith(start))
+        assert line.endswith(f" = {shown(h[l][0, 1])}")
+        assert shown(abs(h[l - 1][0, 1])) in line
+    assert "E1  z_2 = b_2 + Σ_i w_i2 h_i = " in text  # of layer 3
+    assert "E4  ∂L/∂w_12 = 1/N Σ_n h_1 δ_2 = " in text
+    assert "E10 ∂ℓ/∂h³_2 = Σ_j w_2j δ_j = " in text
+    assert "E10 ∂ℓ/∂h²_2 = ∂ℓ/∂h³_2 + Σ_j w_2j δ_j = " in text
+    assert f"E3  δ_2 = φ'(z_2) ∂ℓ/∂h²_2 = {shown(1 - a[2][0, 1] ** 2)}·" in text
+
+
+def shown(value):
+    return f"{value:.4g}".replace("-", "−")
+
+
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_the_losses_and_the_step_are_those_of_training(normalization):
+    net, X, y, explanation = deep(normalization, l2=0.1, learning_rate=0.5)
+    loss, gradient = net.gradient(X, y, l2=0.1, engine="loops")
+    assert explanation.trace.loss == loss
+    penalty = 0.1 / 2 * sum(np.sum(W * W) for W in net.weights)
+    assert explanation.ell.mean() + penalty == pytest.approx(loss, rel=1e-12)
+    parts = zip(
+        explanation.trace.weight_gradients, explanation.trace.bias_gradients, explanation.trace.gain_gradients,
+        strict=True,
+    )  # fmt: skip
+    flat = [part.ravel() for layer in parts for part in layer if part is not None]
+    np.testing.assert_array_equal(np.concatenate(flat), gradient)
+    fit(net, X, y, optimizer="sgd", learning_rate=0.5, l2=0.1, epochs=1, shuffle=False, engine="loops")
+    np.testing.assert_array_equal(explanation.after.params, net.params)
+
+
+def test_of_a_sample_alone_batch_normalisation_leaves_nothing():
+    net, *_ = deep("batch")
+    explanation = explain(net, [0.7, -1.3], 1)
+    assert not explanation.trace.normal[0].any()
+    assert "E7  ŝ_1 = r_1·(s_1 − μ_1) = " in str(explanation)
+    assert "the mean over the one sample of the batch" in str(explanation)
+
+
+def test_weights_of_samples():
+    X, y, weight = [[0.7, -1.3], [0.2, 0.4], [-1, 0.6]], [0.5, -1, 2], [1, 2, 0.5]
+    net = Network([2, 3, 1], activation="tanh", normalization="layer", dtype="float64", random_state=0)
+    explanation = explain(net, X, y, sample_weight=weight, learning_rate=0.1)
+    loss, gradient = net.gradient(X, y, sample_weight=weight, engine="loops")
+    assert np.average(explanation.ell, weights=weight) == pytest.approx(loss, rel=1e-12)
+    assert explanation.trace.loss == loss
+    assert_adds_up(str(explanation))
+    assert "E5  ∂L/∂b_1 = 1/N Σ_n weight_n δ_1 = 1/3.5·(1·" in str(explanation)
+    np.testing.assert_array_equal(explanation.trace.bias_gradients[-1], gradient[-1:])
+    batch = Network([2, 3, 1], normalization="batch", random_state=0)
+    with pytest.raises(ValueError, match="sample_weight: expected none with batch normalisation"):
+        explain(batch, X, y, sample_weight=weight)
 
 
 def test_every_activation_and_loss_has_its_formula():
@@ -212,6 +329,7 @@ def test_bad_input():
 
 
 def test_html():
+    assert "1/√(v<sub>2</sub> + ε)" in deep("batch")[3]._repr_html_()
     html = explain(spam(), [3, 1, 0.8], 1)._repr_html_()
     assert "b<sub>1</sub> + Σ<sub>i</sub> w<sub>i1</sub> a<sub>i</sub>" in html
     assert "[−0.18 &gt; 0]" in html
@@ -222,8 +340,13 @@ def test_html():
 
 def test_latex():
     explanation = explain(Network([2, 2, 2], activation="leaky_relu", output="softmax", random_state=0), [1, 2], 1)
+    assert_latex(explanation, r"z_{1} = b_{1} + \sum_{i} w_{i1} a_{i} =")
+    assert_latex(deep("batch")[3], r"r_{2} = 1/\sqrt{v_{2} + \varepsilon} =")
+
+
+def assert_latex(explanation, line):
     latex = explanation.to_latex()
-    assert r"z_{1} = b_{1} + \sum_{i} w_{i1} a_{i} =" in latex
+    assert line in latex
     assert latex.count("{") == latex.count("}")
     assert explanation._repr_latex_() == f"$$\n{latex}\n$$"
     converter = pytest.importorskip("latex2mathml.converter")

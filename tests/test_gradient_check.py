@@ -78,6 +78,42 @@ def test_names_run_through_the_layers():
     assert len(set(names)) == 49
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("normalization", ["batch", "layer", ["batch", None, "layer"]])
+def test_normalisation_and_skips(normalization, engine):
+    network, X, y, weight = problem(
+        (2, 4, 4, 4, 3), dtype="float32", activation="tanh", output="sigmoid", normalization=normalization, skip=True,
+        n=7,
+    )  # fmt: skip
+    check = check_gradients(network, X, y, sample_weight=weight, engine=engine)
+    assert check.ok, str(check)
+    assert len(check.parameters) == network.n_params
+    assert check.loss == pytest.approx(network.gradient(X, y, sample_weight=weight, engine="loops")[0], rel=1e-5)
+    assert check_gradients(network, X, y, l2=0.1, engine=engine).ok
+    assert network.state.dtype == np.float32
+    names = [check.name(place) for place in range(network.n_params)]
+    assert len(set(names)) == network.n_params
+    assert names[8:16] == [*(f"b^{{1}}_{{{j}}}" for j in range(1, 5)), *(rf"\gamma^{{1}}_{{{j}}}" for j in range(1, 5))]
+    assert names[16] == "w^{2}_{11}"
+    assert f"{network.n_params} parameters, none wrong" in str(check)
+
+
+def test_a_wrong_gain_is_named(monkeypatch):
+    network, X, y, _ = problem((2, 3, 1), activation="tanh", normalization="batch", n=7)
+    right = loops.gradient
+
+    def wrong(*arguments, **options):
+        loss, gradient = right(*arguments, **options)
+        gradient[10] *= 1.001  # W¹ is 2 × 3, then b¹ and γ¹
+        return loss, gradient
+
+    monkeypatch.setattr(loops, "gradient", wrong)
+    check = check_gradients(network, X, y, engine="loops")
+    assert check.name(check.worst[0]) == r"\gamma^{1}_{2}"
+    assert "γ¹_2" in str(check)
+    assert not check.ok
+
+
 def test_of_a_large_network_some_are_checked():
     network, X, y, _ = problem((20, 30, 5), output="softmax", n=10)
     check = check_gradients(network, X, y, at_most=50)

@@ -140,6 +140,30 @@ def test_representations(classifier):
     assert RepresentationDisplay.from_estimator(classifier, X, NAMES[y], ax=ax).figure_ is ax.figure
 
 
+@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+def test_normalised_and_skipped_layers(normalization):
+    net = network((2, 4, 4, 4, 1), activation="tanh", normalization=normalization, skip=True)
+    trace = net.trace(X, y)
+    display = RepresentationDisplay.from_network(net, X, y)
+    spread = [np.linalg.norm(points - points.mean(axis=0)) for points in display.points]
+    for l in (2, 3):  # two components of four units hold most of h, not of a
+        h = trace.h[l] - trace.h[l].mean(axis=0)
+        assert np.linalg.norm(h, 2) <= spread[l] <= np.linalg.norm(h) * (1 + 1e-12)
+        np.testing.assert_allclose(np.abs(display.points[l][:, 0]), np.abs(h @ np.linalg.svd(h)[2][0]), atol=1e-9)
+    np.testing.assert_array_equal(display.points[4], trace.a[4])
+    narrow = network((2, 2, 2, 1), normalization=normalization, skip=True)
+    display = RepresentationDisplay.from_network(narrow, X, y)
+    np.testing.assert_array_equal(display.points[2], narrow.trace(X, y).h[2])
+    assert [ax.get_xlabel() for ax in display.axes_] == ["$x_1$", "$a_1$", "$h_1$", "$a_1$"]
+    for made in (
+        display,
+        GradientNormsDisplay.from_network(net, X, y),
+        DecisionBoundaryDisplay.from_network(net, X, y, grid_resolution=20),
+        WeightsDisplay.from_network(net, layer=2),
+    ):
+        assert drawn(made.figure_)
+
+
 def test_weights(classifier):
     net = network((12, 5, 1))
     display = WeightsDisplay.from_network(net, shape=(3, 4), units=4)

@@ -4,12 +4,15 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.layout import SKIPS
 from ..network import Network
 from .figure import colour_numbers, encoded, grid_of_axes, network_of, plain, scatter
 
 
 class RepresentationDisplay:
-    """The samples as each layer hands them on: the inputs, every hidden layer's a, the outputs.
+    """The samples as each layer hands them on: the inputs, every hidden layer's a, or h with a skip, the outputs.
+
+    They are those of a training step on these samples: batch normalisation goes by their own statistics.
 
     Two units are the two axes, one unit is drawn along a line; of more, the two directions in which the samples differ
     most (principal components). Attributes: `points`, for each layer (n_samples, 1 or 2); `labels`, for each layer its
@@ -24,7 +27,8 @@ class RepresentationDisplay:
         """Of the samples X, coloured by y."""
         trace = network.trace(X, y)
         colours = colour_numbers(network, network.check_targets(y, len(trace.a[0])))
-        seen = [_plane(a, "x" if l == 0 else "a") for l, a in enumerate(trace.a)]
+        letters = ["x", *("h" if skips else "a" for skips in network.table[1:, SKIPS])]
+        seen = [_plane(h, letter) for h, letter in zip(trace.h, letters, strict=True)]
         return cls(points=[p for p, _ in seen], labels=[names for _, names in seen], colours=colours).plot(ax=ax)
 
     @classmethod

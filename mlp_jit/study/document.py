@@ -14,17 +14,23 @@ from typing import Any
 SYMBOLS = {
     r" \cdot ": "·",
     r"\partial ": "∂",
+    r"\langle ": "⟨",
+    r" \rangle": "⟩",
     r"\hat{y}": "ŷ",
+    r"\hat{s}": "ŝ",
     r"\leftarrow": "←",
+    r"\varepsilon": "ε",
     r"\varphi": "φ",
     r"\lambda": "λ",
     r"\alpha": "α",
+    r"\gamma": "γ",
     r"\delta": "δ",
     r"\theta": "θ",
     r"\sigma": "σ",
     r"\sqrt": "√",
     r"\sum": "Σ",
     r"\ell": "ℓ",
+    r"\mu": "μ",
     r"\eta": "η",
     r"\Phi": "Φ",
     r"\dots": "…",
@@ -50,7 +56,7 @@ def factor(value: float) -> str:
 
 def math_to_text(source: str) -> str:
     """`z_{1} = b_{1} + \\sum_{i} w_{i1} a_{i}` as `z_1 = b_1 + Σ_i w_i1 a_i`."""
-    text = re.sub(r"_\{([^{}]*)\}", r"_\1", _symbols(source))
+    text = _roots(re.sub(r"_\{([^{}]*)\}", r"_\1", _symbols(source)))
     text = re.sub(r"\^\{(\d+)\}", lambda power: power[1].translate(RAISED), text)
     return re.sub(r"\^\{([^{}]*)\}", lambda power: f"^{power[1]}" if len(power[1]) == 1 else f"^({power[1]})", text)
 
@@ -58,7 +64,7 @@ def math_to_text(source: str) -> str:
 def math_to_html(source: str) -> str:
     """The same with <sub> and <sup>."""
     text = re.sub(r"_\{([^{}]*)\}", r"<sub>\1</sub>", html.escape(_symbols(source), quote=False))
-    text = re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text)
+    text = _roots(re.sub(r"\^\{([^{}]*)\}", r"<sup>\1</sup>", text))
     return re.sub(
         r"(\d)e([+−-]?)0*(\d+)\b", lambda e: f"{e[1]}·10<sup>{e[2].strip('+').replace('-', '−')}{e[3]}</sup>", text
     )
@@ -67,6 +73,10 @@ def math_to_html(source: str) -> str:
 def math_to_latex(source: str) -> str:
     """LaTeX it is; only powers of ten are rewritten."""
     return re.sub(r"(\d)e([+-])0*(\d+)\b", lambda e: rf"{e[1]} \cdot 10^{{{e[2].strip('+')}{e[3]}}}", source)
+
+
+def _roots(text: str) -> str:
+    return re.sub(r"√\{([^{}]*)\}", r"√(\1)", text)
 
 
 def _symbols(source: str) -> str:

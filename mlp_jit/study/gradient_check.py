@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .. import validation
 from ..engines import DEFAULT, ENGINES
+from ..engines.layout import BATCH, BIASES, END, GAINS, KIND, N_OUT, WEIGHTS, count_params
 from ..network import Network, generator
+from .copies import in_float64
 from .document import Document, Report, Section, Table
 
 ROWS = 10  # written out
@@ -61,10 +62,13 @@ def check_gradients(
     if twin.n_params > validation.integer("at_most", at_most, 1):
         checked = np.sort(generator(random_state).permutation(twin.n_params)[:at_most])
 
+    # `evaluate` knows no penalty, and goes by running statistics where `gradient` goes by this batch's.
+    as_gradient = l2 > 0 or np.any(network.table[:, KIND] == BATCH)
+
     def loss() -> float:
-        return (
-            engine_.gradient(twin, *data, l2=l2, n_threads=1) if l2 else engine_.evaluate(twin, *data, n_threads=1)
-        )[0]
+        if as_gradient:
+            return float(engine_.gradient(twin, *data, l2=l2, n_threads=1)[0])
+        return float(engine_.evaluate(twin, *data, n_threads=1)[0])
 
     right, left = np.empty(len(checked)), np.empty(len(checked))
     for place, p in enumerate(checked):
@@ -75,7 +79,7 @@ def check_gradients(
         left[place] = (L - loss()) / STEP
         twin.params[p] = before
     return GradientCheck(
-        sizes=network.sizes,
+        table=network.table,
         engine=engine,
         loss=L,
         parameters=checked,
@@ -85,24 +89,15 @@ def check_gradients(
     )
 
 
-def in_float64(network: Network) -> Network:
-    """A copy with the same parameters in float64."""
-    state = network.__getstate__()
-    wide = {key: state[key].astype(np.float64) for key in ("params", "loss_parameters")}
-    twin = Network.__new__(Network)
-    twin.__setstate__({**state, **wide, "dtype": np.dtype(np.float64)})
-    return twin
-
-
 @dataclass(frozen=True, repr=False, eq=False)
 class GradientCheck(Report):
     """What `check_gradients` returns: an entry for each parameter that was checked.
 
-    `parameters` are their places in `Network.params`, `backprop` the engine's ∂L/∂θ_p, `right` and `left` the
-    differences of the loss to either side; `numeric` is their mean, the central difference.
+    `table` is the network's, `parameters` are their places in `Network.params`, `backprop` the engine's ∂L/∂θ_p,
+    `right` and `left` the differences of the loss to either side; `numeric` is their mean, the central difference.
     """
 
-    sizes: tuple[int, ...]
+    table: np.ndarray
     engine: str
     loss: float
     parameters: np.ndarray
@@ -146,21 +141,18 @@ class GradientCheck(Report):
 
     def name(self, place: int) -> str:
         r"""The parameter at a place of `parameters`, such as w^{1}_{23}: layer 1, from unit 2 to unit 3, from 1 on."""
-        p, start = int(self.parameters[place]), 0
-        for l in range(1, len(self.sizes)):
-            n_in, n_out = self.sizes[l - 1], self.sizes[l]
-            if p < start + n_in * n_out:
-                i, j = divmod(p - start, n_out)
-                comma = "," if max(i, j) >= 9 else ""
-                return f"w^{{{l}}}_{{{i + 1}{comma}{j + 1}}}"
-            start += n_in * n_out
-            if p < start + n_out:
-                return f"b^{{{l}}}_{{{p - start + 1}}}"
-            start += n_out
-        raise IndexError(place)
+        p = int(self.parameters[place])
+        l = int(np.flatnonzero(self.table[:, END] > p)[0])
+        row = self.table[l]
+        if p >= row[BIASES]:
+            letter, start = ("b", row[BIASES]) if p < row[GAINS] else (r"\gamma", row[GAINS])
+            return f"{letter}^{{{l}}}_{{{p - start + 1}}}"
+        i, j = divmod(p - row[WEIGHTS], row[N_OUT])
+        comma = "," if max(i, j) >= 9 else ""
+        return f"w^{{{l}}}_{{{i + 1}{comma}{j + 1}}}"
 
     def document(self) -> Document:
-        n_params = sum((n_in + 1) * n_out for n_in, n_out in pairwise(self.sizes))
+        n_params = count_params(self.table)
         some = f"{len(self.parameters):,}" + (f" of {n_params:,}" if len(self.parameters) < n_params else "")
         worst = self.worst[:ROWS]
         wrong = int(np.sum((self.error > TOLERANCE) & ~self.at_kink))
@@ -173,6 +165,6 @@ class GradientCheck(Report):
             for p in worst
         ]  # fmt: skip
         header = ("parameter", "backprop", "difference", "relative error", "")
-        title = f"Gradient check, {'-'.join(map(str, self.sizes))}, engine {self.engine}"
+        title = f"Gradient check, {'-'.join(map(str, self.table[:, N_OUT]))}, engine {self.engine}"
         part = f"The worst {len(worst)}" if len(worst) < len(self.parameters) else "All of them, the worst first"
         return Document(title, [Section("", notes), Section(part, [], [Table(header, rows)])])

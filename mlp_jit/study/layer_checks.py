@@ -41,11 +41,12 @@ def _gradient_norms(trace: Trace, has_learnt: bool, idle: list[float]) -> Findin
         return Finding("gradient norms", OK, ratio, text)
     if ratio < VANISHING:
         remedy = (
-            "The gradient vanishes: use ReLU or its relatives with He's weights, fewer layers, or skip connections."
+            "The gradient vanishes: use ReLU or its relatives with He's weights, normalization='batch', "
+            "skip=True, or fewer layers."
         )
         return Finding("gradient norms", FAULT, ratio, text, remedy)
     if not ratio <= 1 / VANISHING:
-        remedy = "The gradient explodes: use smaller initial weights (He, Glorot), and clip_norm."
+        remedy = "The gradient explodes: use smaller initial weights (He, Glorot), normalization='layer', or clip_norm."
         return Finding("gradient norms", FAULT, ratio, text, remedy)
     return Finding("gradient norms", OK, ratio, text)
 
@@ -66,9 +67,9 @@ def _units(network: Network, idle: list[float], has_learnt: bool) -> Iterator[Fi
     text = f"{100 * idle[worst]:.0f} % of the units of layer {worst + 1} are {kind}: φ' is about 0 for all samples."
     if idle[worst] >= IDLE_UNITS and not has_learnt:
         remedy = {
-            "saturated": "Standardise the inputs and use smaller initial weights (Glorot).",
+            "saturated": "Standardise the inputs and use smaller initial weights (Glorot), or normalization='batch'.",
             "dead": "Start from new weights with biases of 0, standardise the inputs, lower the learning rate, or use "
-            "leaky_relu.",
+            "leaky_relu or normalization='batch'.",
         }[kind]
         if phi == "step":
             remedy = "Nothing is learnt through a step: use sigmoid or ReLU."

@@ -1,9 +1,11 @@
 """The part of a diagnosis that trains copies: one batch, the learning rate, the labels, the capacity."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
+from ..engines.layout import SKIPS
 from ..network import Network
 from ..optimizers import Optimizer
 from .finding import FAULT, OK, SKIPPED, Finding
@@ -29,8 +31,13 @@ def one_batch(network: Network, X: np.ndarray, y: np.ndarray) -> Finding:
     # No more samples than the narrowest layer can tell apart.
     rows = _various_rows(X, y, min(BATCH, 1 + min(network.sizes[1:-1] or network.sizes[:1])))
     X, y = X[rows], y[rows]
-    yardstick = Yardstick.of(network, y)
-    best = min(yardstick.share(train(network, X, y, "adam", rate, len(X)).loss) for rate in (1e-2, 1e-3, 1e-1))
+    if not np.ptp(y, axis=0).any():
+        return Finding("one batch", SKIPPED, len(rows), "No two samples differ both in X and in y.")
+    yardstick, best = Yardstick.of(network, y), np.inf
+    for rate in (1e-2, 1e-3, 1e-1):
+        best = min(best, yardstick.share(train(network, X, y, "adam", rate, len(X)).loss))
+        if best <= LEARNT_BY_HEART:
+            break
     text = f"On one batch of {len(rows)} samples the loss falls to {_percent(best)} of guessing's."
     if best <= LEARNT_BY_HEART:
         return Finding("one batch", OK, best, text)
@@ -57,7 +64,7 @@ def learning_rate(
     def at(power: int) -> float:
         return capped(train(network, X, y, optimizer, rate * 10.0**power, batch_size).loss)
 
-    start, shares = capped(network.loss(X, y)), {power: at(power) for power in (0, -1, 1)}
+    start, shares = capped(network.gradient(X, y)[0]), {power: at(power) for power in (0, -1, 1)}
     given = shares[0]
     if given > GAP:
         _go_on(shares, at, -1)
@@ -101,7 +108,7 @@ def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_ca
     fold = np.arange(len(X)) % FOLDS
     agreement, variance, unseen = 0.0, 0.0, []
     for k in range(FOLDS):
-        trial = _train_shape(network, WIDE, "relu", X[fold != k], y[fold != k])
+        trial = _train_afresh(network, WIDE, X[fold != k], y[fold != k], activation="relu")
         agreed, spread = _agreement(trial.network.forward(X[fold == k]), y[fold == k])
         agreement, variance = agreement + agreed, variance + spread
         unseen.append(_share(trial.network, X[fold == k], y[fold == k]))
@@ -120,15 +127,18 @@ def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_ca
 
 def _capacity(network: Network, X: np.ndarray, y: np.ndarray, unseen: float) -> Finding:
     """This shape with new weights, on what it has seen, against the wide network on what it has not."""
-    own = np.inf
+    own, shape = np.inf, {
+        "activation": network.activations, "normalization": network.normalizations,
+        "skip": bool(network.table[:, SKIPS].any()),
+    }  # fmt: skip
     for seed, rate in enumerate(RATES):  # and a small network may be caught in a bad minimum
-        trial = _train_shape(network, network.sizes[1:-1], network.activations, X, y, rate, seed)
+        trial = _train_afresh(network, network.sizes[1:-1], X, y, rate, seed, **shape)
         own = min(own, _share(trial.network, X, y))
         if own - unseen <= GAP:
             break
-    shape, wide = "-".join(map(str, network.sizes)), "-".join(map(str, WIDE))
+    sizes, wide = "-".join(map(str, network.sizes)), "-".join(map(str, WIDE))
     text = (
-        f"Trained afresh, {shape} leaves {_percent(own)} of guessing's loss on samples it has seen; hidden layers of "
+        f"Trained afresh, {sizes} leaves {_percent(own)} of guessing's loss on samples it has seen; hidden layers of "
         f"{wide} ReLUs leave {_percent(unseen)} on samples they have not."
     )
     if own - unseen > GAP:
@@ -136,14 +146,14 @@ def _capacity(network: Network, X: np.ndarray, y: np.ndarray, unseen: float) -> 
     return Finding("capacity", OK, own, text)
 
 
-def _train_shape(
-    network: Network, hidden: tuple[int, ...], activation: str | tuple[str, ...], X: np.ndarray, y: np.ndarray,
-    rate: float = RATES[0], seed: int = 0,
+def _train_afresh(
+    network: Network, hidden: tuple[int, ...], X: np.ndarray, y: np.ndarray, rate: float = RATES[0], seed: int = 0,
+    **shape: Any,
 ) -> Trial:  # fmt: skip
     """A new network with these hidden layers and the given one's output, trained the way that mostly works."""
     fresh = Network(
-        [network.sizes[0], *hidden, network.sizes[-1]], activation=activation, output=network.output,
-        loss=network.loss_function, dtype=network.dtype, random_state=seed,
+        [network.sizes[0], *hidden, network.sizes[-1]], output=network.output, loss=network.loss_function,
+        dtype=network.dtype, random_state=seed, **shape,
     )  # fmt: skip
     return train(fresh, X, y, "adam", rate, WIDE_BATCH, l2=WIDE_L2, seed=seed)
 

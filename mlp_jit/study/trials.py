@@ -10,6 +10,7 @@ from ..losses import ABSOLUTE_ERROR, QUANTILE
 from ..network import Network
 from ..optimizers import Optimizer
 from ..training import fit
+from .copies import output_only
 
 STEPS, LEAST_STEPS = 1500, 100
 WORK = 1e10  # multiply-adds of one trial, about: a second or less
@@ -28,8 +29,7 @@ class Yardstick:
         """For the network's loss and targets y (n_samples, n_outputs): computed by a layer that hands on its inputs."""
         wanted = _link(network.output, y.astype(np.float64))
         constant = np.broadcast_to(_link(network.output, _centre(network, y)), wanted.shape)
-        layer = Network([y.shape[1]] * 2, output=network.output, loss=network.loss_function, dtype="float64")
-        layer.weights[0][:], layer.biases[0][:] = np.eye(y.shape[1]), 0
+        layer = output_only(network, "float64")
         return cls(layer.loss(wanted, y), layer.loss(constant, y))
 
     def share(self, loss: float) -> float:

@@ -102,6 +102,7 @@ class Network:
         self.gains = tuple(layout.gains_view(self.table, params, l) for l in layers)
         self.kinds = tuple(self.table[:, KIND].tolist())
         self.skips = bool(self.table[:, SKIPS].any())
+        self.is_plain = not (self.skips or any(self.kinds))  # no property: each call asks
 
     def _initialize(self, initializer: str | Initializer | None, random_state: Any) -> None:
         rng = generator(random_state)
@@ -128,11 +129,6 @@ class Network:
     def n_params(self) -> int:
         """The number of parameters, weights and biases together."""
         return self.params.size
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether there is neither normalisation nor a skip connection."""
-        return not (self.skips or any(self.kinds))
 
     @property
     def loss_name(self) -> str:

@@ -330,9 +330,10 @@ class Normalization(Layer):
         self.b, self.gain, self.grad_b, self.grad_gain = b, gain, grad_b, grad_gain
 
     def forward(self, s: np.ndarray) -> np.ndarray:
-        s -= s.mean(axis=self.axis, keepdims=True)
-        variance = np.square(s).mean(axis=self.axis, keepdims=True)
-        return self.scale(s, variance)
+        self.mean = s.mean(axis=self.axis, keepdims=True)
+        s -= self.mean
+        self.variance = np.square(s).mean(axis=self.axis, keepdims=True)
+        return self.scale(s, self.variance)
 
     def scale(self, s: np.ndarray, variance: np.ndarray) -> np.ndarray:
         """z from s − μ, which becomes ŝ."""
@@ -370,7 +371,6 @@ class BatchNormalization(Normalization):
 
     def forward(self, s: np.ndarray) -> np.ndarray:
         if self.trains:
-            self.mean = s.mean(axis=0)
             return super().forward(s)
         s -= self.running[0]
         return self.scale(s, self.running[1])
@@ -379,8 +379,8 @@ class BatchNormalization(Normalization):
         """A step of `running` towards the last batch's μ and v; a batch of one sample says nothing of v."""
         n_samples = len(self.normal)
         if n_samples > 1:
-            v = (1 / self.inv_std[0] ** 2 - EPSILON) * (n_samples / (n_samples - 1))
-            self.running += MOMENTUM * (np.stack([self.mean, v]) - self.running)
+            v = self.variance * (n_samples / (n_samples - 1))
+            self.running += MOMENTUM * (np.concatenate([self.mean, v]) - self.running)
 
 
 class Skip(Layer):

@@ -66,6 +66,11 @@ class FunctionFiles(FunctionCache):
         stamp = _digest(self._impl.locator.get_source_stamp(), sources_digest())
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
 
+    def _index_key(self, sig: Any, codegen: Any) -> Any:
+        """What tells the function's compiled forms apart: types, target, and what is in its closure, kernels by name."""
+        cells = [cell.cell_contents for cell in self._py_func.__closure__ or ()]
+        return sig, codegen.magic_tuple(), [getattr(content, "__qualname__", content) for content in cells]
+
 
 def _digest(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.runtime import _nrt_python, rtsys
 from oracle import Oracle, flat
 from problems import COMPILED, PAIRS, RUNNABLE, assert_close, problem
 from processes import run
@@ -356,6 +357,34 @@ def test_long_inputs_are_walked_in_chunks(engine, short_chunks):
     assert whole[0] == pytest.approx(np.average([loss for loss, _ in parts], weights=shares), rel=1e-12)
     assert_close(whole[1], np.average([gradient for _, gradient in parts], axis=0, weights=shares))
     assert ENGINES[engine].evaluate(network, X, y, weight)[0] == pytest.approx(whole[0], rel=1e-12)
+
+
+@pytest.mark.threads
+@each_compiled
+@pytest.mark.parametrize("options", [{}, {"normalization": "batch", "skip": True}, {"normalization": "layer"}], ids=str)
+@pytest.mark.parametrize("parallel", [False, True])
+def test_a_call_leaves_no_array_behind(engine, options, parallel, monkeypatch):
+    """Most kernels count no references, so that whatever they are handed to keep would never be freed."""
+    monkeypatch.setattr(COMPILED[engine], "PARALLEL_WORK", 0 if parallel else np.inf)
+    network, X, y, weight = problem((3, 4, 4, 2), n=40, output="softmax", **options)
+
+    def calls():
+        epoch(COMPILED[engine], network, X, y, weight, optimizer=SGD(), regularization=EVERYTHING, batch_size=20)
+        for rows in (1, 40):
+            COMPILED[engine].forward(network, X[:rows])
+        COMPILED[engine].evaluate(network, X, y, weight)
+        COMPILED[engine].gradient(network, X, y, weight)
+
+    def kept():
+        stats = rtsys.get_allocation_stats()
+        return stats.mi_alloc - stats.mi_free, [sys.getrefcount(a) for a in (network.params, network.state, X, weight)]
+
+    _nrt_python.memsys_enable_stats()
+    calls()
+    before, made = kept(), rtsys.get_allocation_stats().mi_alloc
+    calls()
+    assert rtsys.get_allocation_stats().mi_alloc > made
+    assert kept() == before
 
 
 @each_compiled

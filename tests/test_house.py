@@ -17,7 +17,7 @@ MODULES = {
 }
 EVERY_MODULE = pytest.mark.parametrize("module", sorted(MODULES))
 TAGS = {f"E{n}" for n in range(1, 11)}
-COMPILING = {"kernel", "inlined", "template", "team", "twins", "rare_twins", "by_dtype"}  # what _jit.py offers
+COMPILING = {"kernel", "owner", "inlined", "template", "team", "twins", "rare_twins", "by_dtype"}  # what _jit.py offers
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [
@@ -148,6 +148,7 @@ def test_each_compilation_says_all_flags():
     assert calls
     for call in calls:
         assert "FLAGS" in ast.unparse(call)
+        assert "_nrt" in ast.unparse(call)
         assert call.func.id == "overload" or "cache" in {keyword.arg for keyword in call.keywords}
     (entry,) = (
         call for call in ast.walk(tree("_jit")) if isinstance(call, ast.Call) and ast.unparse(call.func) == "CFunc"
@@ -180,6 +181,32 @@ def test_every_equation_has_a_kernel():
     cited = {ast.get_docstring(kernel).partition(":")[0] for module in MODULES for kernel in kernels(module)}
     assert cited >= TAGS
     assert set(re.findall(r"^\| (E\d+) \|", mlp_jit.__doc__, re.MULTILINE)) == TAGS
+
+
+def names_compiled_by(compiler: str) -> set[str]:
+    """What stands below a decorator `@compiler`, or left of `compiler(function)`, anywhere in the package."""
+    found = set()
+    for node in (node for module in MODULES for node in ast.walk(tree(module))):
+        if isinstance(node, ast.FunctionDef) and compiler in map(ast.unparse, node.decorator_list):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names, values = (getattr(side, "elts", [side]) for side in (node.targets[0], node.value))
+            found |= {
+                name.id for name, value in zip(names, values, strict=False)
+                if isinstance(value, ast.Call) and ast.unparse(value.func) == compiler
+            }  # fmt: skip
+    return found
+
+
+def test_only_owners_call_owners():
+    """What else is compiled counts no references: an array that it were handed would never be freed."""
+    owners = names_compiled_by("owner")
+    assert {"new_scratch", "weights_of", "inputs_of"} <= owners
+    for module in MODULES:
+        for function in kernels(module):
+            called = {getattr(node.func, "id", None) for node in ast.walk(function) if isinstance(node, ast.Call)}
+            if any(ast.unparse(decorator) in ("kernel", "inlined", "team") for decorator in function.decorator_list):
+                assert not called & owners, f"{module}.{function.name}"
 
 
 @EVERY_MODULE

@@ -37,6 +37,7 @@ def test_every_function_is_compiled_with_the_flags_of_the_house():
     for name, function in COMPILED.items():
         for flag, value in _jit.FLAGS.items():
             assert function.targetoptions[flag] == value, (name, flag)
+        assert "_nrt" in function.targetoptions, name
 
 
 def test_isnan_and_isinf_are_not_optimised_away():

@@ -13,7 +13,7 @@ import numpy as np
 from numba import carray, from_dtype, types
 
 from .._jit import as_template, c_function
-from ..activations import SOFTMAX, activate, scale_by_slope, softmax
+from ..activations import HIDDEN, OUTPUTS, SOFTMAX, softmax
 from ..losses import output_delta
 from ..optimizers import COEFFICIENTS, update_stretch
 from .layout import BATCH, PHI, PLAIN
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..network import Network
 
 ACTIVATION, SLOPE = range(2)  # columns of a network's entries
+BY_CODE = {activation.code: activation for activation in (*HIDDEN.values(), *OUTPUTS.values())}
 
-_activate, _scale_by_slope = as_template(activate), as_template(scale_by_slope)
 _output_delta, _update_stretch = as_template(output_delta), as_template(update_stretch)
 
 
@@ -42,8 +42,12 @@ def activation(phi: int, dtype: np.dtype) -> int:
 
         return c_function(_signature(dtype, 4, 2), softmax_entry)
 
+    of = BY_CODE[phi].phi
+
     def entry(z, a, count):
-        _activate(phi, carray(z, (1, count)), carray(a, (1, count)), 0)
+        z, a = carray(z, (count,)), carray(a, (count,))
+        for j in range(count):
+            a[j] = of(z[j])
 
     return c_function(_signature(dtype, 2, 1), entry)
 
@@ -51,9 +55,12 @@ def activation(phi: int, dtype: np.dtype) -> int:
 @cache
 def slope(phi: int, dtype: np.dtype) -> int:
     """E3, δ ← φ'(z) δ: the entry (z, a, delta; count)."""
+    of = BY_CODE[phi].slope
 
     def entry(z, a, delta, count):
-        _scale_by_slope(phi, carray(z, (1, count)), carray(a, (1, count)), carray(delta, (1, count)), 0)
+        z, a, delta = carray(z, (count,)), carray(a, (count,)), carray(delta, (count,))
+        for i in range(count):
+            delta[i] *= of(z[i], a[i])
 
     return c_function(_signature(dtype, 3, 1), entry)
 

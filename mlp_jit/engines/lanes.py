@@ -34,11 +34,11 @@ from . import loops
 from .blocks import backward_blocks, forward_blocks, load_blocks, loss_block
 from .contract import NONE, Regularization, mean_loss
 from .entries import optimizer_step
-from .layout import GAINS, N_IN, N_OUT, UNITS, WEIGHTS, running_of
+from .layout import GAINS, N_IN, N_OUT, STATE, UNITS, WEIGHTS
 from .normal_blocks import combine_moments, combine_products, gain_gradient
 from .panels import DELTA, first_row, pack_rows, width_of
 from .regularizers import clip, start_gradient, sum_of_squares
-from .simd import VECTORS, at, lanes, stretch
+from .simd import VECTORS, at, lanes, stretch, view
 from .team import finish, next_task, wait
 from .tiles import weight_gradient
 from .workspace import FIRST, LAST, LAYER, Data, Rules, Steps, desk_of, workspace
@@ -118,7 +118,7 @@ def cut_phase(model, steps, work, norm, rows, cut, done, w):
         l = norm.cuts[cut + 1 if cut < turn else 2 * turn - cut]
         unit, n_out = table[l, UNITS], table[l, N_OUT]
         if cut < turn:
-            running, updates = running_of(table, norm.state, l), steps.code != NO_STEP
+            running, updates = view(norm.state, table[l, STATE], 2, n_out), steps.code != NO_STEP
             combine_moments(norm.moments, unit, n_out, rows, S, norm.mean, norm.inv_std, running, updates)
         else:
             gain = at(model.params, table[l, GAINS])
@@ -200,24 +200,24 @@ def evaluate_phase(model, data, work, norm, N, dropout, out, done, w):
 
 
 @kernel
-def plan_steps(data, steps, batch_size, N, c):
-    """layout: for each step the sum of its samples' weights, N, and the optimizer's coefficients, c."""
-    for step in range(steps.rates.size):
-        start = step * batch_size
+def batch_weights(sample_weight, places, batch_size, N):
+    """layout: for each step the sum of its samples' weights, N."""
+    for step in range(N.size):
         N[step] = 0
-        for n in range(start, min(start + batch_size, data.order.size)):
-            N[step] += data.sample_weight[data.places[n]]
-        if steps.code != NO_STEP:
-            of_step = stretch(c, step * COEFFICIENTS, COEFFICIENTS)
-            coefficients(steps.code, steps.settings, steps.weight_decay, steps.rates[step], steps.t + step + 1, of_step)
+        for n in range(step * batch_size, min((step + 1) * batch_size, places.size)):
+            N[step] += sample_weight[places[n]]
 
 
 @template
 def plan_phase(data, steps, work, batch_size, done, w):
-    """layout: `plan_steps`, a single task."""
+    """layout: for each step N and the optimizer's coefficients, c; a single task."""
     counters = at(work.counters, 0)
     if next_task(counters, done, np.int64(1), work.workers, w) == 0:
-        plan_steps(data, steps, batch_size, work.N, work.c)
+        batch_weights(data.sample_weight, data.places, batch_size, work.N)
+        if steps.code != NO_STEP:
+            for step in range(work.N.size):
+                c, t = stretch(work.c, step * COEFFICIENTS, COEFFICIENTS), steps.t + step + 1
+                coefficients(steps.code, steps.settings, steps.weight_decay, steps.rates[step], t, c)
         finish(counters)
     return wait(counters, done + 1, work.give_way)
 
@@ -227,7 +227,7 @@ def loss_phase(rules, work, sums, done, w):
     """E2: `add_losses`, a single task."""
     counters = at(work.counters, 0)
     if next_task(counters, done, np.int64(1), work.workers, w) == 0:
-        add_losses(rules, work, sums)
+        add_losses(work.N, work.block_loss, work.squares, rules.l2, rules.l2_per_sample, sums)
         finish(counters)
     wait(counters, done + 1, work.give_way)
 
@@ -279,19 +279,19 @@ def train_worker(model, data, rules, steps, work, norm, batch_size, sums, w):
 
 
 @kernel
-def add_losses(rules, work, sums):
+def add_losses(N, block_loss, squares, l2, l2_per_sample, sums):
     """E2: on to sums (2,), which gather Σ N L and Σ N over the batches, those of every step."""
-    for step in range(work.N.size):
-        N, L = work.N[step], 0.0
-        for k in range(work.block_loss.shape[1]):
-            L += work.block_loss[step, k]
-        if rules.l2 > 0:
-            squares = 0.0
-            for task in range(work.squares.shape[1]):
-                squares += work.squares[step, task]
-            L += 0.5 * penalty(rules.l2, rules.l2_per_sample, type(rules.l2)(N)) * squares
-        sums[0] += N * L
-        sums[1] += N
+    for step in range(N.size):
+        L = 0.0
+        for k in range(block_loss.shape[1]):
+            L += block_loss[step, k]
+        if l2 > 0:
+            total = 0.0
+            for task in range(squares.shape[1]):
+                total += squares[step, task]
+            L += 0.5 * penalty(l2, l2_per_sample, type(l2)(N[step])) * total
+        sums[0] += N[step] * L
+        sums[1] += N[step]
 
 
 @team

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._jit import kernel
+from .._jit import kernel, owner
 
 # Where W, b and γ start in the parameters and where the layer ends, μ and v in the state. UNITS: those of the layers
 # before this one. KIND: of normalisation. SKIPS: whether h_j = a_j + h_i.
@@ -80,9 +80,9 @@ def layer_view(table, scratch, l, rows):
     return scratch[start : start + table[l, N_OUT] * rows].reshape((rows, table[l, N_OUT]))
 
 
-weights_of, transposed_of = kernel(weights_view), kernel(transposed_view)
-biases_of, layer_of = kernel(biases_view), kernel(layer_view)
-gains_of, running_of = kernel(gains_view), kernel(running_view)
+weights_of, transposed_of = owner(weights_view), owner(transposed_view)
+biases_of, layer_of = owner(biases_view), owner(layer_view)
+gains_of, running_of = owner(gains_view), owner(running_view)
 
 
 @kernel

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numba import prange
 
-from .._jit import call, kernel, rare_twins, twins
+from .._jit import call, kernel, owner, rare_twins, twins
 from ..activations import IDENTITY, SOFTMAX, activate, scale_by_slope, softmax
 from ..dropout import drop, dropout_key
 from ..losses import output_delta
@@ -200,7 +200,7 @@ def clip(gradient, clip_value, clip_norm):
 # --------------------------------------------------------------------------------------- all layers
 
 
-@kernel
+@owner
 def inputs_of(table, dropout, work, l, rows):
     """layout: what layer l + 1 reads."""
     apart = l == 0 or dropout[l] > 0 or table[l, SKIPS] > 0

@@ -10,7 +10,7 @@ s, normal (ŝ), z, a and δ are (N, units), gain and b (units,), `of_layer` (5, 
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, twins
+from .._jit import kernel, owner, twins
 from ..activations import activate
 from .layout import BATCH, KIND, LAYER, running_of
 
@@ -67,7 +67,7 @@ def find_moments(table, state, trains, l, s, of_layer):
         known_moments(running_of(table, state, l), mean, inv_std)
 
 
-@kernel
+@owner
 def update_state(table, state, of_layers, n_samples):
     """E7: a step of every batch-normalised layer's running μ_j and v_j towards a batch's; one sample has no v."""
     if n_samples > 1:

@@ -1,23 +1,15 @@
 """What L2 adds to a gradient and clipping takes off it, a stretch of parameters at a time."""
 
-import numpy as np
-
 from .._jit import kernel
+from .simd import VECTORS, lanes, row_squares
 
 
 @kernel
 def sum_of_squares(x):
-    """math: Σ x² in float64, in 32 interleaved partial sums: a loop that vectorises, in a fixed order."""
-    partial = np.zeros(32)
-    whole = x.size // 32 * 32
-    for p in range(0, whole, 32):
-        for m in range(32):
-            partial[m] += np.float64(x[p + m]) * np.float64(x[p + m])
-    for p in range(whole, x.size):
-        partial[p - whole] += np.float64(x[p]) * np.float64(x[p])
-    total = 0.0
-    for m in range(32):
-        total += partial[m]
+    """math: Σ x² in float64, a row at a time."""
+    S, total = VECTORS * lanes(x), 0.0
+    for p in range(0, x.size, S):
+        total += row_squares(x, p, min(S, x.size - p))
     return total
 
 

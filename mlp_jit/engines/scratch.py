@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._jit import kernel
+from .._jit import owner
 from .layout import N_OUT, UNITS
 
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
@@ -32,7 +32,7 @@ class Scratch(NamedTuple):
     transposed: np.ndarray  # (P,)
 
 
-@kernel
+@owner
 def new_scratch(table, params, state, rows, apart, trains):
     """layout: scratch for chunks of so many samples, with an h beside a where that is `apart`.
 

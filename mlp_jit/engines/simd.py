@@ -9,7 +9,7 @@ vectors, so a loop that only adds to it keeps it in registers:
 - `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, count)` `count` lanes of
   each.
 
-`row_sum` and `row_dot` sum over the samples of a row, `transpose` turns a square of numbers in registers, `copy_row`
+`row_sum`, `row_dot` and `row_squares` sum over a row, `transpose` turns a square of numbers in registers, `copy_row`
 moves NEURONS of them, and `view` makes an array of a part of a flat one without a reference count. M and V reach
 the intrinsics as literals where every function between is compiled into its caller (`_jit.template`).
 
@@ -298,6 +298,19 @@ def row_dot(typingctx, x, p, y, q, count):
         return _lanes_sum(builder, (builder.fmul(one, other) for one, other in pairs))
 
     return x.dtype(x, types.intp, y, types.intp, types.intp), codegen
+
+
+@intrinsic
+def row_squares(typingctx, x, p, count):
+    """Σ_s x[p + s]² over s < count, at most VECTORS · lanes numbers, in float64."""
+
+    def codegen(context, builder, signature, args):
+        row = _row(builder, x, _data(context, builder, signature.args[0], args[0]), *args[1:])
+        if x.dtype == types.float32:
+            row = (builder.fpext(part, ir.VectorType(ir.DoubleType(), part.type.count)) for part in row)
+        return _lanes_sum(builder, (builder.fmul(part, part) for part in row))
+
+    return types.float64(x, types.intp, types.intp), codegen
 
 
 # ------------------------------------------------------------------------------------- moving numbers

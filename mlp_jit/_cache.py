@@ -67,7 +67,7 @@ class FunctionFiles(FunctionCache):
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
-        """What tells the function's compiled forms apart: types, target, and what is in its closure, kernels by name."""
+        """What tells its compiled forms apart: types, target, and what is in its closure, kernels by their names."""
         cells = [cell.cell_contents for cell in self._py_func.__closure__ or ()]
         return sig, codegen.magic_tuple(), [getattr(content, "__qualname__", content) for content in cells]
 

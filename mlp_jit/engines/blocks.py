@@ -1,7 +1,7 @@
 """E1 to E3, and E7 to E10, for a group of blocks: what a task of the lanes engine's samples phase does.
 
 A group's blocks go through a layer together, so that weights too many for the cache are fetched once for all. `norm` is
-None for a network without normalisation and skips: nothing of that is compiled then. d is the first desk of the group.
+None for a network without normalisation and skips: nothing of that is compiled then.
 """
 
 import numpy as np
@@ -21,16 +21,17 @@ NORMALIZE, NORMALIZE_DELTA = range(2)  # columns of norm.entries
 
 
 @template
-def load_blocks(model, data, N, start, rows, work, d, h):
+def load_blocks(model, data, N, start, group, work):
     """layout: the samples from `start` on: inputs as layer 0 of h, rows of the data set, weights over N (idle lanes:
     0).
     """
     order, places, sample_weight = data.order, data.places, data.sample_weight
-    S = VECTORS * lanes(h)
-    for k in range((rows + S - 1) // S):
-        desk, n_0, here = desk_of(work, d + k), start + k * S, min(rows - k * S, S)
-        width, ids, samples = width_of(here, h), desk.ids, desk.samples
-        gather_block(data.X, places, n_0, here, width, model.table[0, N_OUT], desk.starts, at(h, k * work.size))
+    S = VECTORS * lanes(group.h)
+    for k in range((group.rows + S - 1) // S):
+        desk, n_0, here = desk_of(work, group.desk + k), start + k * S, min(group.rows - k * S, S)
+        width, ids, samples = width_of(here, group.h), desk.ids, desk.samples
+        h = at(group.h, k * work.size)
+        gather_block(data.X, places, n_0, here, width, model.table[0, N_OUT], desk.starts, h)
         for s in range(width):
             n = n_0 + min(s, here - 1)
             ids[s] = order[n]
@@ -103,13 +104,14 @@ def normalized_delta(model, norm, l, rows, work, d, delta_j, block):
 
 
 @template
-def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, block_0, first, last, ends):
+def forward_blocks(model, norm, dropout, apart, seed, t, group, work, first, last, ends):
     """E1: the layers from `first` on, whose s_j are there already, to `last`, of which only s_j where it not `ends`.
 
-    The inputs are layer 0 of h, which is a where it is not `apart`. Owns a, h, the desks, and blocks block_0… of
+    The inputs are layer 0 of h, which is a where it is not `apart`. Owns a, h, the desks, and the group's blocks of
     norm.moments.
     """
     table, plan, params, packed, entries = model.table, model.plan, model.params, model.packed, model.phi
+    rows, d, a, h = group.rows, group.desk, group.a, group.h
     S, size = VECTORS * lanes(h), work.size
     blocks = (rows + S - 1) // S
     zs = at(work.z, d * size)
@@ -132,7 +134,7 @@ def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, bl
             z, samples = at(zs, p), desk.samples
             top, total = at(samples, TOP * width), at(samples, TOTAL * width)
             if norm is not None:
-                normalize_block(model, norm, l, rows - k * S, work, d + k, block_0 + k, ends or l < last)
+                normalize_block(model, norm, l, rows - k * S, work, d + k, group.block + k, ends or l < last)
                 if l == last and not ends:
                     continue
             if table[l, PHI] == SOFTMAX:
@@ -150,31 +152,39 @@ def forward_blocks(model, norm, dropout, apart, seed, t, rows, work, d, a, h, bl
 
 
 @template
-def loss_block(model, data, start, rows, desk, a):
-    """E2: δ_k = ∂ℓ/∂z_k of one block, times weight; returns Σ_n weight_n ℓ_n. Owns the desk."""
-    table, samples = model.table, desk.samples
-    last, width = table.shape[0] - 1, width_of(rows, desk.z)
-    n_out, here = table[last, N_OUT], first_row(table, last) * width
-    gather_block(data.y, data.places, start, rows, width, n_out, desk.starts, at(desk.target, 0))
-    weight, top, total, ell = (
-        at(samples, WEIGHT * width), at(samples, TOP * width), at(samples, TOTAL * width), at(samples, ELL * width)
-    )  # fmt: skip
-    z, y, delta = at(desk.z, here), at(desk.target, 0), at(desk.delta, 0)
-    call_entry(model.loss, (at(model.parameters, 0), z, at(a, here), y, weight, top, total, delta, ell, n_out, width))
-    L = 0.0
-    for s in range(rows):
-        L += samples[WEIGHT * width + s] * samples[ELL * width + s]
-    return L
+def loss_blocks(model, data, start, group, work, step, block):
+    """E2: δ_k = ∂ℓ/∂z_k times weight of the samples from `start` on, and Σ_n weight_n ℓ_n of each block.
+
+    Owns the desks, and the step's block_loss from `block` on.
+    """
+    table, S = model.table, VECTORS * lanes(group.a)
+    last = table.shape[0] - 1
+    n_out = table[last, N_OUT]
+    for k in range((group.rows + S - 1) // S):
+        desk, n, rows = desk_of(work, group.desk + k), start + k * S, min(group.rows - k * S, S)
+        width, samples = width_of(rows, group.a), desk.samples
+        here = first_row(table, last) * width
+        gather_block(data.y, data.places, n, rows, width, n_out, desk.starts, at(desk.target, 0))
+        weight, top, total, ell = (
+            at(samples, WEIGHT * width), at(samples, TOP * width), at(samples, TOTAL * width), at(samples, ELL * width)
+        )  # fmt: skip
+        z, a, y, delta = at(desk.z, here), at(group.a, k * work.size + here), at(desk.target, 0), at(desk.delta, 0)
+        call_entry(model.loss, (at(model.parameters, 0), z, a, y, weight, top, total, delta, ell, n_out, width))
+        L = 0.0
+        for s in range(rows):
+            L += samples[WEIGHT * width + s] * samples[ELL * width + s]
+        work.block_loss[step, block + k] = L
 
 
 @template
-def backward_blocks(model, norm, dropout, seed, t, rows, work, d, a, n_0, block_0, first, last):
-    """E3: the layers from `first` down to the one after `last`, each ∂ℓ/∂s into its panels from sample n_0 of the chunk
-    on. That leaves δ of layer `last`.
+def backward_blocks(model, norm, dropout, seed, t, group, work, first, last):
+    """E3: the layers from `first` down to the one after `last`, each ∂ℓ/∂s into its panels. That leaves δ of layer
+    `last`.
 
-    Owns the desks, whose delta has two halves in turn, its part of the panels, and blocks block_0… of norm.sums.
+    Owns the desks, whose delta has two halves in turn, and the group's part of the panels and of norm.sums.
     """
     table, plan, packed, entries = model.table, model.plan, model.packed, model.phi
+    rows, d, a, block = group.rows, group.desk, group.a, group.block
     S, half = VECTORS * lanes(a), work.half
     blocks = (rows + S - 1) // S
     deltas = at(work.delta, d * 2 * half)
@@ -184,13 +194,13 @@ def backward_blocks(model, norm, dropout, seed, t, rows, work, d, a, n_0, block_
         delta_i = half - delta_j
         if norm is not None and table[l, KIND] != PLAIN:
             for k in range(blocks):
-                normalized_delta(model, norm, l, rows - k * S, work, d + k, delta_j, block_0 + k)
+                normalized_delta(model, norm, l, rows - k * S, work, d + k, delta_j, block + k)
         if l > 1:
             panels = at(packed, plan[l, BACKWARD])
             hidden_delta(panels, n_in, n_out, at(deltas, delta_j), at(deltas, delta_i), 2 * half, rows)
         for k in range(blocks):
             width, desk = width_of(rows - k * S, a), desk_of(work, d + k)
-            n = n_0 + k * S
+            n = group.first + k * S
             panel_block(desk.delta, delta_j, n_out, width, desk.starts, work.panels, plan[l, DELTA], work.capacity, n)
             if l > 1:
                 here, delta = first_row(table, l - 1) * width, at(desk.delta, delta_i)
@@ -204,4 +214,4 @@ def backward_blocks(model, norm, dropout, seed, t, rows, work, d, a, n_0, block_
     if norm is not None and last > 0:
         delta_j = (table.shape[0] - 1 - last) % 2 * half
         for k in range(blocks):
-            sum_products(model, norm, last, rows - k * S, work, d + k, delta_j, block_0 + k)
+            sum_products(model, norm, last, rows - k * S, work, d + k, delta_j, block + k)

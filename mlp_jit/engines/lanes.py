@@ -31,7 +31,7 @@ from numba.core import config
 from .._jit import call, call_entry, inlined, kernel, team, template, threads
 from ..optimizers import COEFFICIENTS, coefficients
 from . import loops
-from .blocks import backward_blocks, forward_blocks, load_blocks, loss_block
+from .blocks import backward_blocks, forward_blocks, load_blocks, loss_blocks
 from .contract import NONE, Regularization, mean_loss
 from .entries import optimizer_step
 from .layout import GAINS, N_IN, N_OUT, STATE, UNITS, WEIGHTS
@@ -41,7 +41,7 @@ from .regularizers import clip, start_gradient, sum_of_squares
 from .simd import VECTORS, at, lanes, stretch, view
 from .team import finish, next_task, wait
 from .tiles import weight_gradient
-from .workspace import FIRST, LAST, LAYER, Data, Rules, Steps, desk_of, workspace
+from .workspace import FIRST, LAST, LAYER, Data, Group, Rules, Steps, desk_of, group_of, workspace
 
 if TYPE_CHECKING:
     from ..network import Network
@@ -71,42 +71,6 @@ def pack_phase(model, work, trains, done, w):
         finish(counters)
         task = next_task(counters, done, tasks.shape[0], work.workers, w)
     return wait(counters, done + tasks.shape[0], work.give_way)
-
-
-@template
-def sample_phase(model, data, rules, work, norm, step, block_0, start, rows, N, apart, t, cut, done, w):
-    """E3: E1 to E3 for `rows` samples from `start` on, the part between two cuts. A task owns a group of blocks: their
-    part of a, h, panels and block_loss, and of `norm`.
-    """
-    S, counters, top = VECTORS * lanes(work.h), at(work.counters, 0), model.table.shape[0] - 1
-    turn, below, above = np.int64(0), np.int64(0), top
-    if norm is not None:
-        turn = norm.cuts.size - 2
-        below, above = norm.cuts[min(cut, 2 * turn - cut)], norm.cuts[min(cut, 2 * turn - cut) + 1]
-    group, size = work.group * S, work.group * work.size
-    groups = (rows + group - 1) // group
-    task = next_task(counters, done, groups, work.workers, w)
-    while task >= 0:
-        n_0, k_0 = task * group, task * work.group
-        n, here = start + n_0, min(rows - n_0, group)
-        a, h = stretch(work.a, task * size, size), stretch(work.h, task * size, size)
-        d = w * work.group if norm is None else task * work.group
-        if cut == 0:
-            load_blocks(model, data, N, n, here, work, d, h)
-        if cut <= turn:
-            forward_blocks(
-                model, norm, rules.dropout, apart, rules.seed, t, here, work, d, a, h, k_0, below, above, cut == turn
-            )
-        if cut == turn:
-            for k in range((here + S - 1) // S):
-                a_k = at(a, k * work.size)
-                L = loss_block(model, data, n + k * S, min(here - k * S, S), desk_of(work, d + k), a_k)
-                work.block_loss[step, block_0 + k_0 + k] = L
-        if cut >= turn:
-            backward_blocks(model, norm, rules.dropout, rules.seed, t, here, work, d, a, n_0, k_0, above, below)
-        finish(counters)
-        task = next_task(counters, done, groups, work.workers, w)
-    return wait(counters, done + groups, work.give_way)
 
 
 @kernel
@@ -168,34 +132,6 @@ def weight_phase(model, rules, steps, work, norm, step, rows, first, final, l2, 
     return wait(counters, done + tasks.shape[0], work.give_way)
 
 
-@template
-def evaluate_phase(model, data, work, norm, N, dropout, out, done, w):
-    """E2: outputs and loss. A task owns a group of blocks: their part of out, flat (N, outputs), and block_loss."""
-    S, counters = VECTORS * lanes(work.h), at(work.counters, 0)
-    group, size, rows = work.group * S, work.group * work.size, data.order.size
-    last = model.table.shape[0] - 1
-    n_out, first = model.table[last, N_OUT], first_row(model.table, last)
-    groups = (rows + group - 1) // group
-    d, h = w * work.group, stretch(work.h, w * size, size)
-    task = next_task(counters, done, groups, work.workers, w)
-    while task >= 0:
-        n_0 = task * group
-        here = min(rows - n_0, group)
-        load_blocks(model, data, N, n_0, here, work, d, h)
-        forward_blocks(model, norm, dropout, False, np.uint64(0), 0, here, work, d, h, h, 0, 0, last, True)
-        for k in range((here + S - 1) // S):
-            n, count, h_k = n_0 + k * S, min(here - k * S, S), at(h, k * work.size)
-            width = width_of(count, h)
-            if data.y.size > 0:
-                work.block_loss[0, n // S] = loss_block(model, data, n, count, desk_of(work, d + k), h_k)
-            for s in range(count):
-                for j in range(n_out):
-                    out[(n + s) * n_out + j] = h_k[(first + j) * width + s]
-        finish(counters)
-        task = next_task(counters, done, groups, work.workers, w)
-    wait(counters, done + groups, work.give_way)
-
-
 # --------------------------------------------------------------------------------------- an epoch
 
 
@@ -238,12 +174,31 @@ def penalty(l2, per_sample, N):
     return l2 / N if per_sample and N > 0 else l2
 
 
+@template
+def part_of(norm, cut, top):
+    """layout: of the samples phase, the part before a cut: the part in which it turns, and the layers between which it
+    goes.
+    """
+    if norm is None:
+        return np.int64(0), np.int64(0), top
+    turn = norm.cuts.size - 2
+    k = min(cut, 2 * turn - cut)
+    return turn, norm.cuts[k], norm.cuts[k + 1]
+
+
+@template
+def shrink_of(rules, norms):
+    """E6: what the whole gradient is multiplied by so that its norm is at most clip_norm."""
+    number, length = type(rules.clip_norm), np.sqrt(norms.sum())
+    return number(rules.clip_norm / length) if length > rules.clip_norm else number(1)
+
+
 @team
 def train_worker(model, data, rules, steps, work, norm, batch_size, sums, w):
     """E6: one step for each batch of `data.order`, as worker w; sums as `add_losses` leaves them. NO_STEP: the
     gradient, in g.
     """
-    number = type(model.params[0])
+    number, counters, top = type(model.params[0]), at(work.counters, 0), model.table.shape[0] - 1
     S, norm_first = VECTORS * lanes(work.h), rules.clip_norm < np.inf and steps.code != NO_STEP
     apart = rules.dropout.sum() > 0
     if norm is not None:
@@ -252,27 +207,38 @@ def train_worker(model, data, rules, steps, work, norm, batch_size, sums, w):
     done = plan_phase(data, steps, work, batch_size, np.int64(0), w)
     done = pack_phase(model, work, True, done, w)
     for step in range(steps.rates.size):
-        start = step * batch_size
+        start, t = step * batch_size, steps.t + step + 1
         stop = min(start + batch_size, data.order.size)
         N = number(work.N[step]) if work.N[step] > 0 else number(1)  # all weights zero: no gradient, not NaN
         l2 = penalty(rules.l2, rules.l2_per_sample, N)
         chunks = (stop - start + work.capacity - 1) // work.capacity
         for chunk in range(chunks + norm_first):
-            block_0, shrink = chunk * work.capacity // S, number(1)
-            rows = max(0, min(stop - start - chunk * work.capacity, work.capacity))
-            if rows > 0:
-                first = start + chunk * work.capacity
-                t = steps.t + step + 1
-                for cut in range(parts):
-                    done = sample_phase(
-                        model, data, rules, work, norm, step, block_0, first, rows, N, apart, t, cut, done, w
-                    )
-                    if norm is not None and cut + 1 < parts:
-                        done = cut_phase(model, steps, work, norm, rows, cut, done, w)
-            else:
-                length = np.sqrt(work.norms.sum())
-                if length > rules.clip_norm:
-                    shrink = number(rules.clip_norm / length)
+            first, block_0 = start + chunk * work.capacity, chunk * work.capacity // S
+            rows = max(0, min(stop - first, work.capacity))
+            groups = (rows + work.group * S - 1) // (work.group * S)
+            # E1 to E3. Not a phase like the others: templates in templates take Numba as long as their size squared.
+            for cut in range(parts if rows > 0 else 0):
+                turn, below, above = part_of(norm, cut, top)
+                task = next_task(counters, done, groups, work.workers, w)
+                while task >= 0:
+                    group = group_of(work, task, rows, (w if norm is None else task) * work.group)
+                    n, block = first + group.first, block_0 + group.block
+                    if cut == 0:
+                        load_blocks(model, data, N, n, group, work)
+                    if cut <= turn:
+                        forward_blocks(
+                            model, norm, rules.dropout, apart, rules.seed, t, group, work, below, above, cut == turn
+                        )
+                    if cut == turn:
+                        loss_blocks(model, data, n, group, work, step, block)
+                    if cut >= turn:
+                        backward_blocks(model, norm, rules.dropout, rules.seed, t, group, work, above, below)
+                    finish(counters)
+                    task = next_task(counters, done, groups, work.workers, w)
+                done = wait(counters, done + groups, work.give_way)
+                if norm is not None and cut + 1 < parts:
+                    done = cut_phase(model, steps, work, norm, rows, cut, done, w)
+            shrink = number(1) if rows > 0 else shrink_of(rules, work.norms)
             final = chunk + 1 >= chunks
             done = weight_phase(model, rules, steps, work, norm, step, rows, chunk == 0, final, l2, shrink, done, w)
     loss_phase(rules, work, sums, done, w)
@@ -296,9 +262,30 @@ def add_losses(N, block_loss, squares, l2, l2_per_sample, sums):
 
 @team
 def evaluate_worker(model, data, work, norm, N, dropout, out, w):
-    """E2: outputs and, where there is y, Σ_n weight_n ℓ_n / N of each block, in block_loss, as worker w."""
+    """E2: outputs, into out, flat (N, outputs), and, where there is y, Σ_n weight_n ℓ_n / N of each block, into
+    block_loss, as worker w. A task owns a group of blocks.
+    """
+    S, counters, top = VECTORS * lanes(work.h), at(work.counters, 0), model.table.shape[0] - 1
+    n_out, first, rows = model.table[top, N_OUT], first_row(model.table, top), data.order.size
+    groups, size = (rows + work.group * S - 1) // (work.group * S), work.group * work.size
+    h = stretch(work.h, w * size, size)
     done = pack_phase(model, work, False, np.int64(0), w)
-    evaluate_phase(model, data, work, norm, N, dropout, out, done, w)
+    task = next_task(counters, done, groups, work.workers, w)
+    while task >= 0:
+        n = task * work.group * S
+        group = Group(n, min(rows - n, work.group * S), task * work.group, w * work.group, h, h)
+        load_blocks(model, data, N, n, group, work)
+        forward_blocks(model, norm, dropout, False, np.uint64(0), 0, group, work, 0, top, True)
+        if data.y.size > 0:
+            loss_blocks(model, data, n, group, work, 0, group.block)
+        for s in range(group.rows):
+            width = width_of(group.rows - s // S * S, h)
+            a = s // S * work.size + s % S
+            for j in range(n_out):
+                out[(n + s) * n_out + j] = h[a + (first + j) * width]
+        finish(counters)
+        task = next_task(counters, done, groups, work.workers, w)
+    wait(counters, done + groups, work.give_way)
 
 
 # --------------------------------------------------------------------------------------- the contract

@@ -121,6 +121,17 @@ class Norm(NamedTuple):
     product_normal: np.ndarray
 
 
+class Group(NamedTuple):
+    """The blocks of one task: first sample, number of samples, first block and desk, and the a and h of all."""
+
+    first: int
+    rows: int
+    block: int
+    desk: int
+    a: np.ndarray
+    h: np.ndarray
+
+
 class Desk(NamedTuple):
     """Scratch for one block."""
 
@@ -130,6 +141,14 @@ class Desk(NamedTuple):
     samples: np.ndarray
     ids: np.ndarray
     starts: np.ndarray
+
+
+@template
+def group_of(work, task, rows, desk):
+    """layout: the blocks of one task among those of `rows` samples, with desks from that one on."""
+    S, size = VECTORS * lanes(work.h), work.group * work.size
+    n, a, h = task * work.group * S, stretch(work.a, task * size, size), stretch(work.h, task * size, size)
+    return Group(n, min(rows - n, work.group * S), task * work.group, desk, a, h)
 
 
 @template

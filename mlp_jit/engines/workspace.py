@@ -11,6 +11,7 @@ from ..optimizers import COEFFICIENTS
 from .entries import of_layers, of_loss, of_normalizations
 from .layout import BATCH, KIND, N_OUT, PLAIN, UNITS, running_view
 from .normalization import EPSILON
+from .panels import DIRECT
 from .simd import NEURONS, VECTORS, lanes, lanes_of, stretch
 from .team import give_way, new_counters
 
@@ -208,9 +209,11 @@ def shape_of(sizes: tuple[int, ...], kinds: tuple[int, ...], dtype: np.dtype, ro
     plan = np.zeros((depth, 3), np.int64)
     packed = panels = 0
     for l in range(1, depth):
-        backward = packed + _rounded(sizes[l], NEURONS) * (sizes[l - 1] + 1)
-        plan[l] = packed, backward, panels
-        packed = backward + (_rounded(sizes[l - 1], max(NEURONS, L)) * sizes[l] if l > 1 else 0)
+        n_in, n_out = sizes[l - 1], sizes[l]
+        first = 0 if n_out > DIRECT else n_out // NEURONS * NEURONS  # the unit from which E1 reads panels
+        backward = packed + (_rounded(n_out, NEURONS) - first) * (n_in + 1)
+        plan[l] = packed - first * (n_in + 1), backward, panels
+        packed = backward + (_rounded(n_in, max(NEURONS, L)) * n_out if l > 1 else 0)
         panels += widths[l] * capacity
     tasks = []
     for l, n_in in enumerate(sizes[:-1], start=1):

@@ -81,7 +81,8 @@ bench-history: bench ## of these, the ones that are recorded at every milestone
 
 bench-quick: .venv/installed-bench ## the benchmarks that match QUICK, once each, not saved
 	$(ASV) machine --yes > /dev/null
-	$(ASV) run --python=same --quick --bench '$(QUICK)' --show-stderr
+	sed 's|"results"|".asv/quick"|' asv_bench/asv.conf.json > asv_bench/.quick.json  # asv writes there all the same
+	$(ASV) --config .quick.json run --python=same --quick --bench '$(QUICK)' --show-stderr
 
 bench-compare: .venv/installed-bench ## this tree's speed beside that of the commit BASE, or of the one before the last change
 	$(PY) asv_bench/compare.py $(BASE)

@@ -23,7 +23,7 @@ def peers_table(milestone: Milestone) -> str:
 
 
 def figure(ratio: float | None) -> str:
-    return "–" if ratio is None else f"{ratio:.2f}"
+    return "–" if ratio is None else f"{ratio:.{2 if ratio >= 0.01 else 3}f}"
 
 
 def main() -> None:

@@ -42,12 +42,12 @@ def activation(phi: int, dtype: np.dtype) -> int:
 
         return c_function(_signature(dtype, 4, 2), softmax_entry)
 
-    of = BY_CODE[phi].phi
+    phi_of = BY_CODE[phi].phi
 
     def entry(z, a, count):
         z, a = carray(z, (count,)), carray(a, (count,))
         for j in range(count):
-            a[j] = of(z[j])
+            a[j] = phi_of(z[j])
 
     return c_function(_signature(dtype, 2, 1), entry)
 
@@ -55,12 +55,12 @@ def activation(phi: int, dtype: np.dtype) -> int:
 @cache
 def slope(phi: int, dtype: np.dtype) -> int:
     """E3, δ ← φ'(z) δ: the entry (z, a, delta; count)."""
-    of = BY_CODE[phi].slope
+    slope_of = BY_CODE[phi].slope
 
     def entry(z, a, delta, count):
         z, a, delta = carray(z, (count,)), carray(a, (count,)), carray(delta, (count,))
         for i in range(count):
-            delta[i] *= of(z[i], a[i])
+            delta[i] *= slope_of(z[i], a[i])
 
     return c_function(_signature(dtype, 3, 1), entry)
 

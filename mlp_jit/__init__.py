@@ -34,11 +34,10 @@ Every kernel's docstring cites its tag. `mlp_jit.engines.loops` is where to read
 
 from typing import TYPE_CHECKING, Any
 
-from .callbacks import Callback, EarlyStopping, Progress
 from .losses import huber, quantile
 from .network import Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
-from .training import History, fit
+from .training import Callback, EarlyStopping, History, Progress, fit
 
 if TYPE_CHECKING:
     from .estimators import MLPClassifier, MLPRegressor

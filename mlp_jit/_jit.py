@@ -1,19 +1,18 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Nine ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Eight ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels. It borrows the arrays it is given.
 - `owner`: a kernel that makes arrays, returns one, or calls an owner.
 - `inlined`: one scalar function, made part of whatever loop calls it.
 - `template`: a function that becomes part of its caller before anything is typed, so that literals stay literals.
-- `team`: what each worker of a parallel region runs, or one worker alone.
 - `twins`: one function compiled twice, `.serial` and `.parallel`. Inside a twin, the name of another twin
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `rare_twins`: twins that no caller compiles before it needs them.
-- `c_function`: a function called by its address.
+- `routine`: one serial function that compiled code runs by its address (`run`, `run_by_all`).
 - `by_dtype`: a scalar function with one body for float32 and one for float64.
 
-`call` runs twins or a team: it picks the serial or the parallel one and keeps Numba's threading layers safe.
+`call` runs twins or a crossing: it picks the serial or the parallel one and keeps Numba's threading layers safe.
 
 Why the flags are spelled out everywhere: a callee that leaves one out inherits it from whichever caller
 compiled it first, and the disk cache keeps the accident.
@@ -22,27 +21,28 @@ compiled it first, and the disk cache keeps the accident.
 import ctypes
 import functools
 import gc
+import inspect
 import os
 import site
 import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Annotated, Any
 
 import numba
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
-from numba._dispatcher import compute_fingerprint
+from numba import njit, types
 from numba.core import cgutils
-from numba.core.ccallback import CFunc
 from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import intrinsic, overload
 
 from ._cache import FunctionFiles
+from ._notice import Wait
 
 # No fastmath: it lets LLVM round differently in each copy of a function that it makes, so that a serial and a parallel
 # twin, or a process that compiles and one that loads the cache, would differ in the last bits. Sums are fast all the
@@ -54,6 +54,7 @@ FLAGS: dict[str, Any] = {
     "no_cfunc_wrapper": True,  # nobody takes a C address, and each wrapper costs compile time
 }
 SELDOM = 1_000_000  # collections of the second generation for one of the third
+_wait = Wait()
 
 
 def _compile(function: Callable, *, owns: bool = False, **options: Any) -> Any:
@@ -78,16 +79,18 @@ def _uncollected(compilation: Callable) -> Callable:
     """A compilation without Python's full collections, which took an eighth of its time to save 90 MB."""
 
     @functools.wraps(compilation)
-    def run(*arguments: Any) -> Any:
+    def compiled(*arguments: Any) -> Any:
         with global_compiler_lock:  # one at a time, and each puts back what it found
             thresholds = gc.get_threshold()
             gc.set_threshold(*thresholds[:2], SELDOM)
+            _wait.begin()
             try:
                 return compilation(*arguments)
             finally:
+                _wait.end()
                 gc.set_threshold(*thresholds)
 
-    return run
+    return compiled
 
 
 def kernel(function: Callable) -> Any:
@@ -118,21 +121,53 @@ def as_template(compiled: Any) -> Any:
     return template(getattr(compiled, "py_func", compiled))  # with NUMBA_DISABLE_JIT it is the function itself
 
 
-_entries: list = []  # what C addresses point into must not go away
+class _Place:
+    """Stands in a routine's annotations for numbers of the dtype that it is compiled for."""
 
 
-def c_function(signature: Any, function: Callable) -> int:
-    """Compile a function for calls by its address, which is returned. Nothing may raise in it.
+Place = Annotated[Any, _Place]  # where numbers of the network's dtype lie
+Integers = Annotated[Any, types.CPointer(types.int64)]
+Doubles = Annotated[Any, types.CPointer(types.float64)]
+Size = Annotated[int, types.intp]
+Real = Annotated[float, types.float64]
 
-    Compiled on its own and not again as a part of each caller; an int in its closure is a constant, so that branches on
-    it are cut off before anything is typed.
+
+class Routine:
+    """A kernel that compiled code calls by its address (`run`): compiled once for a dtype, and linked into nobody.
+
+    Its annotations say what it takes. It returns nothing, raises nothing and counts no references.
     """
-    flags = FLAGS | {"no_cfunc_wrapper": False, "_nrt": True}
-    # What `cfunc` does, which compiles at once and leaves no moment to give it a cache.
-    entry = _cached(CFunc(function, (signature.args, signature.return_type), locals={}, options=flags), function)
-    entry.compile()
-    _entries.append(entry)
-    return int(entry.address)
+
+    def __init__(self, function: Callable) -> None:
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+        self.addresses: dict[Any, int] = {}
+        self.compiled = None if numba.config.DISABLE_JIT else _compile(function, no_cpython_wrapper=True)
+
+    def __call__(self, *arguments: Any) -> None:
+        """Compiled code alone can run it: TypeError."""
+        raise TypeError(f"{self.__name__} runs in compiled code only, by its address")  # type: ignore[attr-defined]
+
+    def address(self, dtype: Any = None) -> int:
+        """Where it lies, compiled for places of numbers of this dtype."""
+        if dtype not in self.addresses:
+            self.addresses[dtype] = _address(self.compiled, self._signature(dtype))
+        return self.addresses[dtype]
+
+    def _signature(self, dtype: Any) -> tuple:
+        taken = inspect.signature(self.__wrapped__).parameters.values()  # type: ignore[attr-defined]
+        meant = (parameter.annotation.__metadata__[0] for parameter in taken)
+        return tuple(types.CPointer(numba.from_dtype(dtype)) if kind is _Place else kind for kind in meant)
+
+
+def routine(function: Callable) -> Routine:
+    """Compile one kernel for calls by its address. An int in its closure is a constant: branches on it are cut off."""
+    return Routine(function)
+
+
+def _address(compiled: Any, signature: tuple) -> int:
+    compiled.compile(signature)
+    result = compiled.overloads[signature]
+    return int(result.library.get_pointer_to_function(result.fndesc.llvm_func_name))
 
 
 class Twins:
@@ -174,97 +209,69 @@ def rare_twins(function: Callable) -> Twins:
 
 
 @intrinsic
-def call_entry(typingctx, address, arguments):
-    """Call what lies at this address with a tuple of places and integers. It returns nothing."""
+def run(typingctx, address, *arguments):
+    """Run the routine at this address with these arguments."""
+    given = types.StarArgTuple.from_types(tuple(map(types.unliteral, arguments)))
 
     def codegen(context, builder, signature, args):
-        values = cgutils.unpack_tuple(builder, args[1])
-        function = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        builder.call(builder.inttoptr(args[0], function.as_pointer()), values)
+        function_type = context.call_conv.get_function_type(types.none, given)
+        nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
+        no_error = cgutils.get_null_value(function_type.args[1])
+        values = context.get_arg_packer(given).as_arguments(builder, cgutils.unpack_tuple(builder, args[1]))
+        function = builder.inttoptr(args[0], function_type.as_pointer())
+        builder.call(function, [nothing, no_error, *values])
         return context.get_dummy_value()
 
-    return types.void(types.intp, arguments), codegen
+    return types.void(types.intp, given), codegen
 
 
 @intrinsic
-def _member(typingctx, address, arguments):
-    """(entry, slot): `call_entry(entry, (slot, w))` calls the kernel at this address with these arguments and w.
-
-    The slot is in the frame of the function that asks for it.
+def run_by_all(typingctx, address, argument, workers):
+    """Run the routine at this address once for each worker, with the argument and the worker's number, on as many
+    threads of Numba's: what a `prange` over the workers does, which takes a second to compile.
     """
-    argument_types = (*arguments, types.intp)
 
     def codegen(context, builder, signature, args):
-        kernel_type = context.call_conv.get_function_type(types.none, argument_types).as_pointer()
-        slot = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, args))
-        integer = args[0].type
-        name = f"{builder.function.name}.member"
-        entry = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [integer, integer]), name)
-        entry.linkage = "internal"
-        inside = ir.IRBuilder(entry.append_basic_block())
-        known = inside.load(inside.inttoptr(entry.args[0], slot.type))
-        values = [*cgutils.unpack_tuple(inside, inside.extract_value(known, 1)), entry.args[1]]
-        function = inside.inttoptr(inside.extract_value(known, 0), kernel_type)
-        context.call_conv.call_function(inside, function, types.none, argument_types, values)
+        address, argument, workers = args
+        integer, place = workers.type, ir.IntType(8).as_pointer()
+        given = (signature.args[1], types.intp)
+        kernel_type = context.call_conv.get_function_type(types.none, given)
+        # Numba's threads call f(arrays, shape, strides, data) for a part of the workers each: shape[0] of them, from
+        # the one whose number is arrays[0], as the array starts at 0 and has a stride of 1.
+        parts_type = ir.FunctionType(
+            ir.VoidType(), [place.as_pointer(), integer.as_pointer(), integer.as_pointer(), place]
+        )
+        part = ir.Function(builder.module, parts_type, f"{builder.function.name}.part")
+        part.linkage = "internal"
+        inside = ir.IRBuilder(part.append_basic_block())
+        known = inside.load(inside.bitcast(part.args[3], ir.LiteralStructType([integer, argument.type]).as_pointer()))
+        function = inside.inttoptr(inside.extract_value(known, 0), kernel_type.as_pointer())
+        first, count = inside.ptrtoint(inside.load(part.args[0]), integer), inside.load(part.args[1])
+        nothing = cgutils.alloca_once(inside, kernel_type.args[0].pointee)
+        with cgutils.for_range(inside, count, intp=integer) as loop:
+            values = [inside.extract_value(known, 1), inside.add(first, loop.index)]
+            inside.call(function, [nothing, cgutils.get_null_value(kernel_type.args[1]), *values])
         inside.ret_void()
-        return cgutils.pack_array(builder, [builder.ptrtoint(entry, integer), builder.ptrtoint(slot, integer)])
 
-    return types.UniTuple(types.intp, 2)(types.intp, arguments), codegen
+        data = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, [address, argument]))
+        arrays = cgutils.alloca_once_value(builder, cgutils.get_null_value(place))
+        shape = cgutils.alloca_once_value(builder, workers)
+        strides = cgutils.alloca_once_value(builder, integer(1))
+        every = ir.FunctionType(ir.VoidType(), [place] * 5 + [integer] * 3)
+        parallel_for = cgutils.get_or_insert_function(builder.module, every, "numba_parallel_for")
+        places = [builder.bitcast(value, place) for value in (part, arrays, shape, strides, data)]
+        builder.call(parallel_for, [*places, integer(0), integer(1), workers])
+        return context.get_dummy_value()
 
-
-def _members(entry: int, slot: int, workers: int) -> None:
-    """layout: call the entry for each number below `workers`, each on a thread of its own if there are enough."""
-    for worker in prange(workers):
-        call_entry(entry, (slot, np.int64(worker)))
-
-
-def _region(address: int, workers: int, arguments: tuple) -> None:
-    """layout: the kernel at this address, once for each worker.
-
-    By its address, since Numba would compile a callee of a `prange` loop four times over; and its parallel pass takes
-    what a loop writes to borrowed arrays for dead, and drops it.
-    """
-    entry, slot = _member(address, arguments)
-    _members(entry, slot, workers)
+    return types.void(types.intp, argument, types.intp), codegen
 
 
-_members = _compile(_members, parallel=True, owns=True)
-_region = kernel(_region)
+@dataclass(frozen=True)
+class Crossing:
+    """Two kernels that Python calls alike: `serial` works alone, `parallel` with Numba's threads."""
 
-
-class Team:
-    """A worker's program, which one worker can run alone, `serial`, and many at once, `parallel`.
-
-    Its last argument is the worker's number. It raises nothing.
-    """
-
-    def __init__(self, worker: Callable) -> None:
-        functools.update_wrapper(self, worker)  # type: ignore[arg-type]
-        self.worker = kernel(worker)
-        self.addresses: dict[bytes, int] = {}
-
-    def serial(self, *arguments: Any) -> None:
-        """Worker 0 alone."""
-        self.worker(*arguments, 0)
-
-    def parallel(self, *arguments: Any) -> None:
-        """As many workers as Numba has threads now."""
-        types_of_arguments = compute_fingerprint(arguments)  # Numba's own dispatch; `typeof` takes 300 µs
-        if types_of_arguments not in self.addresses:
-            self.addresses[types_of_arguments] = self._compiled(arguments)
-        _region(self.addresses[types_of_arguments], numba.get_num_threads(), arguments)
-
-    def _compiled(self, arguments: tuple) -> int:
-        """The address of the worker compiled for arguments of these types."""
-        signature = (*map(numba.typeof, arguments), types.intp)
-        self.worker.compile(signature)  # at once where it has been
-        compiled = self.worker.overloads[signature]
-        return int(compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name))
-
-
-def team(worker: Callable) -> Team:
-    """Compile what each worker of a parallel region does, all running the same program."""
-    return Team(worker)
+    serial: Callable
+    parallel: Callable
 
 
 def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:
@@ -355,7 +362,7 @@ def threads(n_threads: int | None) -> int:
     return min(n_threads, numba.config.NUMBA_NUM_THREADS)
 
 
-def call(function: Twins | Team, *arguments: Any, n_threads: int | None, parallel: bool) -> Any:
+def call(function: Twins | Crossing, *arguments: Any, n_threads: int | None, parallel: bool) -> Any:
     """Run a twin of `function`, parallel where `parallel` asks for it and the layer allows it now.
 
     `n_threads` holds for this call alone; None means Numba's present number.

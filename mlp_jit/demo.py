@@ -8,7 +8,7 @@ import numpy as np
 from . import Network, Progress, fit
 from ._jit import threading_layer, threads
 from .engines import ENGINES
-from .training import accuracy
+from .training.fit import accuracy
 
 SIZES = [64, 100, 10]
 BASELINE = "vectorized"

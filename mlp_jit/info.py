@@ -15,7 +15,9 @@ from numba.core.registry import cpu_target
 
 from . import Network, __version__
 from ._jit import threading_layer, threads
-from .engines import lanes, simd, tiles
+from .engines import ENGINES
+from .engines.contract import FIGURES, Recipe, Samples
+from .engines.lanes import simd, tiles
 from .optimizers import SGD
 
 SIZES, BATCH, STEPS = [784, 256, 256, 10], 128, 4
@@ -63,7 +65,7 @@ def cache() -> str:
     """Where compiled code is kept."""
     if numba.config.DISABLE_JIT:
         return "none: NUMBA_DISABLE_JIT is set"
-    return tiles.forward_layer.stats.cache_path or "none: each process compiles anew"
+    return tiles.forward_layer.compiled.stats.cache_path or "none: each process compiles anew"
 
 
 def blas_threads(n_threads: int) -> AbstractContextManager:
@@ -80,12 +82,13 @@ def rates(n_threads: int) -> tuple[float, float]:
     rng = np.random.default_rng(0)
     network = Network(SIZES, output="softmax", random_state=0)
     n_samples = STEPS * BATCH
-    data = network.check(rng.normal(size=(n_samples, SIZES[0])), rng.integers(0, SIZES[-1], n_samples))
-    order, optimizer, eta = np.arange(n_samples), SGD(), np.full(STEPS, 1e-3)
+    data = Samples(*network.check(rng.normal(size=(n_samples, SIZES[0])), rng.integers(0, SIZES[-1], n_samples)))
+    order, eta, figures = np.arange(n_samples), np.full(STEPS, 1e-3), np.empty((STEPS, FIGURES))
+    session = ENGINES["lanes"].session(network, Recipe(SGD(), BATCH, n_threads=n_threads))
     A, B = rng.normal(size=(2, MATRIX, MATRIX)).astype("float32")
 
     def train() -> None:
-        lanes.train_epoch(network, *data, order, BATCH, optimizer, eta, n_threads=n_threads)
+        session.train(data, order, eta, figures)
 
     train()  # compiles
     training, product = medians(train, lambda: A @ B)

@@ -9,7 +9,8 @@ from . import validation
 from .activations import HIDDEN, OUTPUTS
 from .engines import DEFAULT, ENGINES, layout
 from .engines.layout import BATCH, KIND, LAYER, PLAIN, SKIPS
-from .engines.trace import Trace, trace
+from .engines.loops.trace import Trace, trace
+from .engines.plan import Plan
 from .initializers import INITIALIZERS, Initializer, default_initializer
 from .losses import DEFAULT_LOSS, LOSSES, Loss
 
@@ -19,7 +20,7 @@ _FROM_SKLEARN = {theirs: ours for ours, theirs in _TO_SKLEARN.items()}
 NORMALIZATIONS = {"batch": BATCH, "layer": LAYER}
 
 
-class Network:
+class Network(Plan):
     """A multilayer perceptron: layer 0 holds the inputs, layers 1..L have weights W^l (n_in, n_out) and biases b^l
     (n_out,).
 
@@ -91,18 +92,8 @@ class Network:
         kinds = [PLAIN, *(NORMALIZATIONS[name] if name else PLAIN for name in self.normalizations), PLAIN]
         self.table = layout.make_table(self.sizes, codes, kinds, _skips(skip, self.sizes))
         self.state = np.zeros(layout.count_state(self.table), self.dtype)
-        self._set_params(np.zeros(layout.count_params(self.table), self.dtype))
+        self.use(np.zeros(layout.count_params(self.table), self.dtype))
         self._initialize(initializer, random_state)
-
-    def _set_params(self, params: np.ndarray) -> None:
-        self.params = params
-        layers = range(1, len(self.sizes))
-        self.weights = tuple(layout.weights_view(self.table, params, l) for l in layers)
-        self.biases = tuple(layout.biases_view(self.table, params, l) for l in layers)
-        self.gains = tuple(layout.gains_view(self.table, params, l) for l in layers)
-        self.kinds = tuple(self.table[:, KIND].tolist())
-        self.skips = bool(self.table[:, SKIPS].any())
-        self.is_plain = not (self.skips or any(self.kinds))  # no property: each call asks
 
     def _initialize(self, initializer: str | Initializer | None, random_state: Any) -> None:
         rng = generator(random_state)
@@ -175,7 +166,7 @@ class Network:
         head.table = layout.make_table(head.sizes, codes, kinds, [*skips[:-1], False])
         head.normalizations = self.normalizations[:layer]
         head.state = self.state[: layout.count_state(head.table)]
-        head._set_params(self.params[: layout.count_params(head.table)])
+        head.use(self.params[: layout.count_params(head.table)])
         return head
 
     def loss(
@@ -241,16 +232,6 @@ class Network:
     def __deepcopy__(self, memo: dict) -> "Network":
         return self.copy()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the views, which are made again: pickled, they would come back as copies."""
-        return {key: value for key, value in self.__dict__.items() if key not in ("weights", "biases", "gains")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        for name in ("params", "state", "table", "loss_parameters"):
-            setattr(self, name, validation.plain(getattr(self, name)))
-        self._set_params(self.params)
-
     @classmethod
     def from_sklearn(cls, estimator: Any) -> "Network":
         """A network with the parameters, copied, of a fitted MLPClassifier or MLPRegressor: scikit-learn's or ours.
@@ -292,7 +273,7 @@ class Network:
         names = set(self.activations) or {"relu"}
         if len(names) > 1 or not names <= set(_TO_SKLEARN) or self.output == "step":
             raise ValueError(f"expected one of {', '.join(_TO_SKLEARN)} in all hidden layers, got {self!r}")
-        if not self.is_plain:
+        if self.extended:
             raise ValueError(f"expected no normalization and no skip connections, got {self!r}")
         settings = {"hidden_layer_sizes": self.sizes[1:-1], "activation": _TO_SKLEARN[names.pop()]}
         if self.output in ("identity", "exp"):

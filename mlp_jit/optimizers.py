@@ -1,7 +1,7 @@
 """E6, θ ← θ − η · step(∂L/∂θ), for seven optimizers, and the objects that remember their moments.
 
 Each kernel reads as its definition, for a stretch of the flat parameter vector: g is ∂L/∂θ, m and v are the same
-stretch of the moments. The numbers that change only with t, the number of the step (from 1), come in `c`:
+stretch of the moments, of the first row and of the last: the same where there is one. The numbers that change only with t, the number of the step (from 1), come in `c`:
 `coefficients` works them out once a step, in float64. What a kernel has written it takes from its own hand (g_p, m_p,
 v_p): read back at once from an array that does not start at a cache line, a step of Adam takes twice as long.
 
@@ -29,18 +29,13 @@ SETTINGS = 6
 
 
 @kernel
-def sgd(theta, g, c):
-    """E6: θ ← θ − η g. Owns θ."""
-    eta = c[ETA]
-    for p in range(theta.size):
-        theta[p] -= eta * g[p]
-
-
-@kernel
-def momentum(theta, g, v, c):
-    """E6: v ← μ v − η g, θ ← θ + v; Nesterov: θ ← θ + μ v − η g. Owns θ and v."""
+def sgd(theta, g, m, v, c):
+    """E6: θ ← θ − η g. With momentum v ← μ v − η g, θ ← θ + v; Nesterov's: θ ← θ + μ v − η g. Owns θ and v."""
     eta, mu = c[ETA], c[BETA_1]
-    if c[NESTEROV] > 0:
+    if mu == 0:
+        for p in range(theta.size):
+            theta[p] -= eta * g[p]
+    elif c[NESTEROV] > 0:
         for p in range(theta.size):
             g_p = g[p]
             v_p = mu * v[p] - eta * g_p
@@ -70,7 +65,7 @@ def adam(theta, g, m, v, c):
 
 
 @kernel
-def rmsprop(theta, g, v, c):
+def rmsprop(theta, g, m, v, c):
     """E6: v ← ρ v + (1 − ρ) g², θ ← θ − η g / (√v + ε). Owns θ and v. Tieleman & Hinton 2012."""
     eta, rho, rest, epsilon = c[ETA], c[BETA_2], c[REST_2], c[EPSILON]
     for p in range(theta.size):
@@ -81,7 +76,7 @@ def rmsprop(theta, g, v, c):
 
 
 @kernel
-def adagrad(theta, g, v, c):
+def adagrad(theta, g, m, v, c):
     """E6: v ← v + g², θ ← θ − η g / (√v + ε). Owns θ and v. Duchi et al. 2011."""
     eta, epsilon = c[ETA], c[EPSILON]
     for p in range(theta.size):
@@ -108,7 +103,7 @@ def nadam(theta, g, m, v, c):
 
 
 @kernel
-def lion(theta, g, m, c):
+def lion(theta, g, m, v, c):
     """E6: θ ← θ − η sign(β₁ m + (1 − β₁) g), m ← β₂ m + (1 − β₂) g. Owns θ and m. Chen et al. 2023."""
     keep, eta = c[KEEP], c[ETA]
     beta_1, rest_1, beta_2, rest_2 = c[BETA_1], c[REST_1], c[BETA_2], c[REST_2]
@@ -116,6 +111,12 @@ def lion(theta, g, m, c):
         g_p, m_p = g[p], m[p]
         theta[p] = keep * theta[p] - eta * np.sign(beta_1 * m_p + rest_1 * g_p)
         m[p] = beta_2 * m_p + rest_2 * g_p
+
+
+BY_CODE = {
+    SGD_CODE: sgd, ADAM_CODE: adam, ADAMW_CODE: adam, RMSPROP_CODE: rmsprop, ADAGRAD_CODE: adagrad, NADAM_CODE: nadam,
+    LION_CODE: lion,
+}  # fmt: skip
 
 
 @kernel
@@ -154,20 +155,17 @@ def update_stretch(code, theta, g, m, v, c):
     m and v are the first and the last row of the moments there: the same where the optimizer keeps one.
     """
     if code == SGD_CODE:
-        if c[BETA_1] == 0:
-            sgd(theta, g, c)
-        else:
-            momentum(theta, g, v, c)
+        sgd(theta, g, m, v, c)
     elif code in (ADAM_CODE, ADAMW_CODE):
         adam(theta, g, m, v, c)
     elif code == RMSPROP_CODE:
-        rmsprop(theta, g, v, c)
+        rmsprop(theta, g, m, v, c)
     elif code == ADAGRAD_CODE:
-        adagrad(theta, g, v, c)
+        adagrad(theta, g, m, v, c)
     elif code == NADAM_CODE:
         nadam(theta, g, m, v, c)
     elif code == LION_CODE:
-        lion(theta, g, m, c)
+        lion(theta, g, m, v, c)
 
 
 @twins

@@ -11,8 +11,8 @@ from numba import config
 from . import Network, fit
 from ._jit import threads
 from .activations import activate
-from .callbacks import open_bar
 from .engines.layout import gather
+from .training.callbacks import open_bar
 
 HIDDEN = ("relu", "tanh", "sigmoid", "identity")
 OUTPUTS = ("identity", "softmax", "sigmoid")  # each with the loss that it pairs with

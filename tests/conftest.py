@@ -7,7 +7,8 @@ from hypothesis import settings
 from problems import RUNNABLE
 
 import mlp_jit
-from mlp_jit.engines import loops, workspace
+from mlp_jit.engines.lanes import blueprint
+from mlp_jit.engines.loops import session as loops
 
 # The same examples in every run; compiling takes longer than any deadline.
 settings.register_profile("mlp_jit", deadline=None, derandomize=True, database=None)
@@ -26,12 +27,11 @@ def short_chunks(monkeypatch):
 
     def shorten():
         monkeypatch.setattr(loops, "ROWS", 32)
-        monkeypatch.setattr(workspace, "CHUNK_ROWS", 1)  # a block
-        monkeypatch.setattr(workspace, "CHUNK_BYTES", 1)
-        workspace.shape_of.cache_clear()
+        monkeypatch.setattr(blueprint, "CHUNK_ROWS", 1)  # a block
+        monkeypatch.setattr(blueprint, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(blueprint, "_known", {})
 
-    yield shorten
-    workspace.shape_of.cache_clear()
+    return shorten
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,16 @@
 """The engines that are tested, random networks with data that fits them, and what "equal to rounding" means here."""
 
+import sys
+
 import numba
 import numpy as np
 
 from mlp_jit import Network
-from mlp_jit.engines import ENGINES, lanes, loops
+from mlp_jit.engines import ENGINES
+from mlp_jit.engines.contract import FIGURES, NONE, Recipe, Samples, mean_loss
 from mlp_jit.losses import LOSSES
 
-COMPILED = {"lanes": lanes, "loops": loops}  # these promise the same bits for any number of threads
+COMPILED = {name: ENGINES[name] for name in ("lanes", "loops")}  # these promise the same bits for any number of threads
 # As plain Python (NUMBA_DISABLE_JIT=1) all but lanes: intrinsics exist only compiled.
 RUNNABLE = {name: engine for name, engine in ENGINES.items() if name != "lanes" or not numba.config.DISABLE_JIT}
 PAIRS = [(loss.name, output) for loss in LOSSES.values() for output in loss.outputs]  # every loss with its every output
@@ -26,6 +29,27 @@ def problem(sizes, *, n=5, seed=0, dtype="float64", noise=0.3, weightless=0.0, *
     weight = rng.uniform(0.5, 2, n)
     weight[1:] *= rng.uniform(size=n - 1) >= weightless
     return network, *network.check(X, y, weight)
+
+
+def works_in_parallel(monkeypatch, engine, work):
+    """From now on threads are used from so many multiply-adds a batch."""
+    monkeypatch.setattr(sys.modules[engine.session.__module__], "PARALLEL_WORK", work)
+
+
+def parallel_work(engine):
+    """The multiply-adds a batch from which it uses threads."""
+    return sys.modules[engine.session.__module__].PARALLEL_WORK
+
+
+def train_epoch(
+    engine, network, X, y, sample_weight, order, batch_size, optimizer, rates, *,
+    places=None, regularization=NONE, n_threads=None,
+):  # fmt: skip
+    """`Session.train` in a session of its own; returns the mean loss."""
+    figures = np.full((len(rates), FIGURES), np.nan)
+    session = engine.session(network, Recipe(optimizer, batch_size, regularization, n_threads))
+    session.train(Samples(X, y, sample_weight), order, rates, figures, places)
+    return mean_loss(figures)
 
 
 def targets(rng, output, shape):

@@ -35,6 +35,11 @@ def package(tmp_path):
     return tmp_path / "mlp_jit", {"root": tmp_path, "cwd": tmp_path, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
 
 
+def kept_in(folder):
+    """The folders of a package beside whose files compiled code is kept."""
+    return folder, *(folder / "engines" / name for name in ("", "loops", "vectorized", "lanes"))
+
+
 def test_a_changed_callee_in_another_file_is_compiled_anew(package, tmp_path):
     """Also where its file's time and length are as before, as in wheels built with SOURCE_DATE_EPOCH."""
     folder, settings = package
@@ -111,7 +116,7 @@ def test_two_processes_that_compile_at_once_both_work_and_a_third_compiles_nothi
 
 def test_a_read_only_installation_compiles_once_into_the_users_own_folder(package, tmp_path):
     folder, settings = package
-    for place in (folder, folder / "engines"):
+    for place in kept_in(folder):
         (place / "__pycache__").write_text("")  # a file where a folder should be, since nothing stops root
     home = tmp_path / "home"
     home.mkdir()
@@ -152,15 +157,15 @@ def test_after_warmup_the_first_fit_compiles_nothing(tmp_path):
 def test_it_works_where_no_folder_can_be_written_and_warmup_says_so(package, tmp_path):
     """A read-only installation and no home: each folder for a cache is a file here, since nothing stops root."""
     folder, settings = package
-    for place in [tmp_path / "home", *(path / "__pycache__" for path in (folder, folder / "engines"))]:
+    for place in [tmp_path / "home", *(path / "__pycache__" for path in kept_in(folder))]:
         place.write_text("")
     settings |= {"NUMBA_CACHE_DIR": None, "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": str(tmp_path / "home")}
     settings |= {"LOCALAPPDATA": str(tmp_path / "home"), "PYTHONDONTWRITEBYTECODE": "1"}
     kernels = """
 import numpy as np
 from mlp_jit.activations import RELU, relu
-from mlp_jit.engines import entries
-print(relu(-2.0), relu.stats.cache_path, entries.activation(RELU, np.dtype("float32")) != 0)
+from mlp_jit.engines.lanes import routines
+print(relu(-2.0), relu.stats.cache_path, routines.activation(RELU).address(np.dtype("float32")) != 0)
 """
     assert run(kernels, **settings) == "0.0 None True\n"
     process = start("-m", "mlp_jit", "warmup", **settings)

@@ -17,7 +17,8 @@ from processes import ROOT, finish, start
 from test_lanes import EVERYTHING, everything
 
 from mlp_jit import SGD
-from mlp_jit.engines import lanes, simd, tiles
+from mlp_jit.engines import ENGINES
+from mlp_jit.engines.lanes import simd, tiles
 
 pytestmark = pytest.mark.cpu
 X86 = platform.machine() in ("x86_64", "AMD64")
@@ -35,14 +36,14 @@ def numbers(dtype):
     for k, (sizes, n) in enumerate(SHAPES):
         rules = {**EVERYTHING, "dropout": (0.3,) * (len(sizes) - 2)} if k % 2 else {}
         network, *data = problem(sizes, activation="tanh", n=n, dtype=dtype)
-        made += everything(lanes, network, *data, SGD(0.9), rules, n_threads=1)
+        made += everything(ENGINES["lanes"], network, *data, SGD(0.9), rules, n_threads=1)
     return {f"{dtype}_{k}": np.asarray(part) for k, part in enumerate(made)}
 
 
 def save(file, *dtypes):
     """`numbers`, the shape of the registers and the assembly of E1: all that a variant is asked for."""
     made = {name: part for dtype in dtypes for name, part in numbers(dtype).items()}
-    assembly = "\n".join(tiles.forward_layer.inspect_asm().values())
+    assembly = "\n".join(tiles.forward_layer.compiled.inspect_asm().values())
     np.savez(file, registers=(simd.VECTOR_BYTES, simd.REGISTERS), assembly=assembly, **made)
 
 
@@ -92,7 +93,7 @@ def test_another_cpu_gives_the_same_numbers(cpu, tmp_path):
 def test_tiles_of_arm_give_the_same_numbers(tmp_path):
     """32 registers of 16 bytes: more neurons in a tile than lanes in a vector, in a copy that is told so."""
     shutil.copytree(ROOT / "mlp_jit", tmp_path / "mlp_jit", ignore=shutil.ignore_patterns("__pycache__"))
-    source = tmp_path / "mlp_jit" / "engines" / "simd.py"
+    source = tmp_path / "mlp_jit" / "engines" / "lanes" / "simd.py"
     asked, told = "VECTOR_BYTES, REGISTERS = _registers()", "VECTOR_BYTES, REGISTERS = 16, 32"
     text = source.read_text(encoding="utf-8")
     assert asked in text
@@ -105,7 +106,7 @@ def test_tiles_of_arm_give_the_same_numbers(tmp_path):
 def test_same_bits_cold_and_warm(tmp_path):
     """Compiled in one process, loaded in the next, and as it is here; this CPU's registers are used where it is x86."""
     cold = variant(tmp_path, "float32")
-    assert list((tmp_path / "cache").rglob("lanes.*.nbc"))
+    assert list((tmp_path / "cache").rglob("tiles.*.nbc"))
     warm = variant(tmp_path, "float32")
     for name, here in numbers("float32").items():
         assert cold[name].tobytes() == warm[name].tobytes() == here.tobytes()

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from oracle import Oracle
-from problems import assert_close, problem
+from problems import assert_close, problem, train_epoch
 
 from mlp_jit import SGD, fit
 from mlp_jit.dropout import drop, dropout_key, dropout_mask
@@ -92,8 +92,8 @@ def test_a_step_is_the_oracles_with_that_mask(engine):
         mask(p, 11, 1, l, order, units).tolist()
         for l, p, units in zip(range(4), (0, *regularization.dropout), network.sizes, strict=False)
     ]
-    loss = ENGINES[engine].train_epoch(
-        network, X, y, weight, order, 3, SGD(), np.array([0.1]), regularization=regularization
+    loss = train_epoch(
+        ENGINES[engine], network, X, y, weight, order, 3, SGD(), np.array([0.1]), regularization=regularization
     )
     assert_close(loss, oracle.step(0.1, *(part[order].tolist() for part in (X, y, weight)), mask=masks))
     assert_close(network.params, oracle.params)
@@ -105,14 +105,23 @@ def test_steps_go_on_where_the_optimizer_is(engine):
     regularization, twice = Regularization(dropout=(0.5,), seed=1), np.tile(order, 2)
     at_once, optimizer = network.copy(), SGD()
     losses = [
-        ENGINES[engine].train_epoch(
-            network, X, y, weight, order, 4, optimizer, np.array([1e-12]), regularization=regularization
+        train_epoch(
+            ENGINES[engine],
+            network,
+            X,
+            y,
+            weight,
+            order,
+            4,
+            optimizer,
+            np.array([1e-12]),
+            regularization=regularization,
         )
         for _ in range(2)
     ]
     assert losses[0] != pytest.approx(losses[1], rel=1e-6)
-    loss = ENGINES[engine].train_epoch(
-        at_once, X, y, weight, twice, 4, SGD(), np.full(2, 1e-12), regularization=regularization
+    loss = train_epoch(
+        ENGINES[engine], at_once, X, y, weight, twice, 4, SGD(), np.full(2, 1e-12), regularization=regularization
     )
     assert loss == pytest.approx(np.mean(losses), rel=1e-14)
     np.testing.assert_array_equal(at_once.params, network.params)
@@ -137,7 +146,8 @@ def test_the_expected_output_is_kept(engine):
     y = np.full_like(y, -1e3)  # so that the loss is ŷ − y, and its mean tells that of ŷ
     repeats = 20_000
     order = np.zeros(repeats, np.int64)
-    loss = ENGINES[engine].train_epoch(
+    loss = train_epoch(
+        ENGINES[engine],
         network, X, y, weight, order, 1, SGD(), np.full(repeats, 1e-300),
         regularization=Regularization(dropout=(0.3,), seed=0),
     )  # fmt: skip

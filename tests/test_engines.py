@@ -13,16 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.runtime import _nrt_python, rtsys
 from oracle import Oracle, flat
-from problems import COMPILED, PAIRS, RUNNABLE, assert_close, problem
+from problems import COMPILED, PAIRS, RUNNABLE, assert_close, parallel_work, problem, train_epoch, works_in_parallel
 from processes import run
 
 from mlp_jit import SGD, Network, fit
 from mlp_jit.activations import HIDDEN
 from mlp_jit.engines import ENGINES
-from mlp_jit.engines.contract import Engine, Regularization
+from mlp_jit.engines.contract import Regularization, Session
+from mlp_jit.engines.lanes.session import REGION
 from mlp_jit.optimizers import OPTIMIZERS
 
-CONTRACT = [name for name in vars(Engine) if not name.startswith("_")]
+CONTRACT = ["train", "gradient", "evaluate"]
 EVERYTHING = {"l2": 0.1, "l2_per_sample": True, "dropout": (0.2, 0.4), "seed": 7, "clip_value": 0.3, "clip_norm": 0.5}
 REGULARIZATIONS = [
     {},
@@ -53,8 +54,8 @@ def epoch(engine, network, X, y, weight, *, optimizer, regularization=None, batc
     """Train on every sample once in a shuffled order, η falling from step to step; returns the mean loss."""
     order = np.random.default_rng(seed).permutation(len(X))
     rates = rate / np.arange(1.0, 1 + -(-len(X) // batch_size))
-    return engine.train_epoch(
-        network, X, y, weight, order, batch_size, optimizer, rates,
+    return train_epoch(
+        engine, network, X, y, weight, order, batch_size, optimizer, rates,
         regularization=Regularization(**(regularization or {})),
     )  # fmt: skip
 
@@ -67,13 +68,12 @@ def test_engines_have_the_signatures_of_the_contract(engine, name):
     def parameters(function):
         return [(p.name, p.kind, p.default) for p in inspect.signature(function).parameters.values()]
 
-    contract = parameters(getattr(Engine, name))
-    assert contract[0][0] == "self"  # which a module's function has no need of
-    assert parameters(getattr(ENGINES[engine], name)) == contract[1:]
+    contract = parameters(getattr(Session, name))
+    assert parameters(getattr(ENGINES[engine].session, name)) == contract
 
 
-def test_the_contract_has_what_its_docstring_says():
-    assert CONTRACT == ["forward", "evaluate", "gradient", "train_epoch"]
+def test_this_is_the_whole_contract():
+    assert [name for name, value in vars(Session).items() if callable(value) and not name.startswith("_")] == CONTRACT
 
 
 # --------------------------------------------------------------------------------------- the oracle
@@ -94,8 +94,8 @@ def assert_oracle(engine, network, X, y, weight, l2):
     assert_close(gradient, flat(dW, db))
 
     order, rates = np.arange(len(X)), np.array([0.1])
-    trained = engine.train_epoch(
-        network, X, y, weight, order, len(X), SGD(), rates, regularization=Regularization(l2=l2)
+    trained = train_epoch(
+        engine, network, X, y, weight, order, len(X), SGD(), rates, regularization=Regularization(l2=l2)
     )
     assert_close(trained, oracle.step(0.1, *data, l2))
     assert_close(network.params, oracle.params)
@@ -140,7 +140,7 @@ def test_hidden_delta_uses_the_weights_from_before_the_update(engine):
     network.params[:] = [2, 0, 3, 0]  # w_1, b_1, w_2, b_2
     X, y, weight = network.check([[1.0]], [[0.0]])  # a = 2, ŷ = 6
     order, rates = np.zeros(1, np.int64), np.array([0.01])
-    loss = ENGINES[engine].train_epoch(network, X, y, weight, order, 1, SGD(), rates)
+    loss = train_epoch(ENGINES[engine], network, X, y, weight, order, 1, SGD(), rates)
     assert loss == 36
     w_1, b_1, w_2, b_2 = network.params
     assert b_2 == pytest.approx(-0.01 * 12, rel=1e-14)  # δ_2 = 2 (6 − 0) = 12
@@ -270,10 +270,18 @@ def test_places_say_where_the_samples_lie(engine, dropout):
     order = np.random.default_rng(0).permutation(12)[:7]
     slices = network.copy()
     rates, regularization = np.full(3, 0.1), Regularization(dropout=dropout, seed=1)
-    whole = ENGINES[engine].train_epoch(network, X, y, weight, order, 3, SGD(), rates, regularization=regularization)
+    whole = train_epoch(ENGINES[engine], network, X, y, weight, order, 3, SGD(), rates, regularization=regularization)
     data = network.check(*(part[order[::-1]] for part in (X, y, weight)))
-    part = ENGINES[engine].train_epoch(
-        slices, *data, order, 3, SGD(), rates, places=np.arange(7)[::-1].copy(), regularization=regularization
+    part = train_epoch(
+        ENGINES[engine],
+        slices,
+        *data,
+        order,
+        3,
+        SGD(),
+        rates,
+        places=np.arange(7)[::-1].copy(),
+        regularization=regularization,
     )
     assert part == whole
     np.testing.assert_array_equal(slices.params, network.params)
@@ -293,9 +301,10 @@ def test_samples_outside_the_order_are_never_seen(engine, dtype):
     network, X, y, weight = problem((5, 9, 3), n=90, dtype=dtype)
     order = np.random.default_rng(0).permutation(90)[:50]
     clean, other = network.copy(), np.setdiff1d(np.arange(90), order)
-    rates, train = np.full(2, 0.1), ENGINES[engine].train_epoch
-    loss = train(clean, X, y, weight, order, 40, SGD(), rates)
-    assert train(network, *(without(part, other) for part in (X, y, weight)), order, 40, SGD(), rates) == loss
+    rates = np.full(2, 0.1)
+    loss = train_epoch(ENGINES[engine], clean, X, y, weight, order, 40, SGD(), rates)
+    hidden = (without(part, other) for part in (X, y, weight))
+    assert train_epoch(ENGINES[engine], network, *hidden, order, 40, SGD(), rates) == loss
     np.testing.assert_array_equal(network.params, clean.params)
 
 
@@ -313,10 +322,10 @@ def test_a_batch_of_zero_weights_teaches_nothing(engine):
     before = network.params.copy()
     _, _, weight = network.check(X, y, [1, 1, 0, 0])
     order = np.array([2, 3, 0, 1])
-    loss = ENGINES[engine].train_epoch(network, X, y, weight, order[:2], 2, SGD(), np.array([0.1]))
+    loss = train_epoch(ENGINES[engine], network, X, y, weight, order[:2], 2, SGD(), np.array([0.1]))
     assert loss == 0
     np.testing.assert_array_equal(network.params, before)
-    loss = ENGINES[engine].train_epoch(network, X, y, weight, order, 2, SGD(), np.full(2, 0.1))
+    loss = train_epoch(ENGINES[engine], network, X, y, weight, order, 2, SGD(), np.full(2, 0.1))
     assert loss == pytest.approx(network_loss(before, network, X[:2], y[:2], engine), rel=1e-14)
 
 
@@ -365,7 +374,7 @@ def test_long_inputs_are_walked_in_chunks(engine, short_chunks):
 @pytest.mark.parametrize("parallel", [False, True])
 def test_a_call_leaves_no_array_behind(engine, options, parallel, monkeypatch):
     """Most kernels count no references, so that whatever they are handed to keep would never be freed."""
-    monkeypatch.setattr(COMPILED[engine], "PARALLEL_WORK", 0 if parallel else np.inf)
+    works_in_parallel(monkeypatch, COMPILED[engine], 0 if parallel else np.inf)
     network, X, y, weight = problem((3, 4, 4, 2), n=40, output="softmax", **options)
 
     def calls():
@@ -409,8 +418,8 @@ def digest(engine, n_threads, dtype="float32"):
     """A hash of all that an engine makes of work that is large enough for threads, in four blocks of E6."""
     network, X, y, weight = problem((64, 97, 64, 5), activation=("tanh", "relu"), output="softmax", n=320, dtype=dtype)
     engine = COMPILED[engine]
-    assert 128 * network.n_params > engine.PARALLEL_WORK
-    assert 320 * network.n_params > COMPILED["lanes"].REGION * COMPILED["lanes"].PARALLEL_WORK
+    assert 128 * network.n_params > parallel_work(engine)
+    assert 320 * network.n_params > REGION * parallel_work(COMPILED["lanes"])
     outputs = [
         engine.forward(network, X, n_threads=n_threads),
         *engine.evaluate(network, X, y, weight, n_threads=n_threads),
@@ -418,8 +427,8 @@ def digest(engine, n_threads, dtype="float32"):
     ]
     optimizer = OPTIMIZERS["adam"]()
     for rate, regularization in ((1e-2, EVERYTHING), (1e-3, {})):
-        loss = engine.train_epoch(
-            network, X, y, weight, np.arange(320), 128, optimizer, np.full(3, rate),
+        loss = train_epoch(
+        engine, network, X, y, weight, np.arange(320), 128, optimizer, np.full(3, rate),
             regularization=Regularization(**regularization), n_threads=n_threads,
         )  # fmt: skip
         outputs += [loss, network.params.copy()]
@@ -472,7 +481,7 @@ def test_serial_and_parallel_twins_give_the_same_bits(engine, monkeypatch):
     for sizes, rules in itertools.product(((1, 1), (3, 5, 4, 2), (30, 7, 9, 33), (70, 130, 3)), ({}, EVERYTHING)):
         results = set()
         for work in (0, 2**62):
-            monkeypatch.setattr(engine, "PARALLEL_WORK", work)
+            works_in_parallel(monkeypatch, engine, work)
             network, *data = problem(sizes, activation="elu", n=99)
             regularization = {**rules, "dropout": (0.3,) * (len(sizes) - 2) if rules else ()}
             loss = epoch(engine, network, *data, optimizer=SGD(0.9), regularization=regularization, batch_size=70)

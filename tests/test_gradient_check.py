@@ -5,7 +5,7 @@ import pytest
 from problems import PAIRS, problem
 
 from mlp_jit import Network
-from mlp_jit.engines import ENGINES, loops
+from mlp_jit.engines import ENGINES
 from mlp_jit.study import check_gradients
 
 
@@ -35,14 +35,14 @@ def test_a_float32_network_is_checked_in_float64_and_not_changed(engine):
 
 def test_a_wrong_entry_comes_first_by_its_name(monkeypatch):
     network, X, y, _ = problem((2, 3, 1), activation="tanh", output="sigmoid", n=20)
-    right = loops.gradient
+    right = ENGINES["loops"].session.gradient
 
     def wrong(*arguments, **options):
         loss, gradient = right(*arguments, **options)
         gradient[5] *= 1.0001  # W¹ is 2 × 3: from unit 2 to unit 3
         return loss, gradient
 
-    monkeypatch.setattr(loops, "gradient", wrong)
+    monkeypatch.setattr(ENGINES["loops"].session, "gradient", wrong)
     check = check_gradients(network, X, y, engine="loops")
     assert not check.ok
     assert check.name(check.worst[0]) == "w^{1}_{23}"
@@ -100,14 +100,14 @@ def test_normalisation_and_skips(normalization, engine):
 
 def test_a_wrong_gain_is_named(monkeypatch):
     network, X, y, _ = problem((2, 3, 1), activation="tanh", normalization="batch", n=7)
-    right = loops.gradient
+    right = ENGINES["loops"].session.gradient
 
     def wrong(*arguments, **options):
         loss, gradient = right(*arguments, **options)
         gradient[10] *= 1.001  # W¹ is 2 × 3, then b¹ and γ¹
         return loss, gradient
 
-    monkeypatch.setattr(loops, "gradient", wrong)
+    monkeypatch.setattr(ENGINES["loops"].session, "gradient", wrong)
     check = check_gradients(network, X, y, engine="loops")
     assert check.name(check.worst[0]) == r"\gamma^{1}_{2}"
     assert "γ¹_2" in str(check)

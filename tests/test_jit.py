@@ -14,7 +14,9 @@ from processes import ROOT, finish, run, start
 
 import mlp_jit
 from mlp_jit import _jit
+from mlp_jit.engines.lanes.simd import at
 
+compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="routines exist only compiled")
 MODULES = [
     importlib.import_module(module.name)
     for module in pkgutil.walk_packages(mlp_jit.__path__, "mlp_jit.")
@@ -22,11 +24,11 @@ MODULES = [
 ]
 NAMED = {f"{module.__name__}.{name}": value for module in MODULES for name, value in vars(module).items()}
 TWINS = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Twins)}
-TEAMS = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Team)}
+ROUTINES = {name: value for name, value in NAMED.items() if isinstance(value, _jit.Routine)}
 COMPILED = {name: value for name, value in NAMED.items() if isinstance(value, CPUDispatcher)} | {
     f"{name}.{kind}": getattr(twins, kind) for name, twins in TWINS.items() for kind in ("serial", "parallel")
 }
-COMPILED |= {f"{name}.worker": team.worker for name, team in TEAMS.items()}
+COMPILED |= {name: routine.compiled for name, routine in ROUTINES.items() if routine.compiled}
 
 
 # --------------------------------------------------------------------------------------- flags and twins
@@ -64,11 +66,11 @@ def test_only_parallel_twins_that_own_a_prange_are_parallel():
         assert twins.serial.targetoptions.get("parallel", False) is False, name
 
 
-def test_only_the_loop_over_a_team_is_parallel():
-    assert TEAMS
-    assert _jit._members.targetoptions["parallel"] is True
-    for name, team in TEAMS.items():
-        assert team.worker.targetoptions.get("parallel", False) is False, name
+def test_a_routine_says_so_where_python_calls_it():
+    assert len(ROUTINES) > 30
+    for routine in ROUTINES.values():
+        with pytest.raises(TypeError, match="compiled code only"):
+            routine(1, 2)
 
 
 def test_twins_are_cached_under_names_of_their_own():
@@ -101,22 +103,33 @@ def test_both_twins_do_the_same(parallel):
     np.testing.assert_array_equal(x, np.full(5, 4.0))
 
 
-@_jit.team
-def mark(x, factor, w):
-    """layout: worker w adds factor to x[w]."""
-    x[w] += factor
+@_jit.routine
+def mark(x: _jit.Doubles, w: _jit.Size) -> None:
+    """layout: worker w adds 2 to x[w]."""
+    x[w] += 2
 
 
+@_jit.kernel
+def mark_alone(address, x, workers):
+    """layout: `mark` as worker 0."""
+    _jit.run(address, at(x, 0), 0)
+
+
+@_jit.kernel
+def mark_together(address, x, workers):
+    """layout: `mark` as every worker."""
+    _jit.run_by_all(address, at(x, 0), workers)
+
+
+@compiled
 @pytest.mark.threads
-def test_each_worker_of_a_team_has_its_number():
+def test_each_worker_has_its_number():
     present = _jit.threads(None)
+    crossing = _jit.Crossing(mark_alone, mark_together)
     for parallel, workers in ((False, 1), (True, present)):
         x = np.zeros(present + 1)
-        _jit.call(mark, x, 2.0, n_threads=None, parallel=parallel)
+        _jit.call(crossing, mark.address(), x, workers, n_threads=None, parallel=parallel)
         np.testing.assert_array_equal(x, 2.0 * (np.arange(present + 1) < workers))
-    x = np.zeros(2, np.float32)
-    _jit.call(mark, x, 1, n_threads=1, parallel=True)
-    assert x.tolist() == [1, 0]
 
 
 @_jit.kernel
@@ -247,7 +260,7 @@ def test_an_uninstalled_copy_compiles_in_two_processes_at_once(tmp_path):
     code = """
 import numpy as np
 import mlp_jit
-from mlp_jit.engines import loops
+from mlp_jit.engines.loops import session as loops
 loops.PARALLEL_WORK = 0
 net = mlp_jit.Network([8, 16, 2], random_state=0)
 X = np.random.default_rng(0).normal(size=(300, 8))

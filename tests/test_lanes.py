@@ -8,13 +8,13 @@ import numba
 import numpy as np
 import pytest
 from guards import Guarded
-from problems import assert_close, problem
+from problems import COMPILED, assert_close, problem, train_epoch, works_in_parallel
 from processes import run
 
 from mlp_jit import SGD, Adam
-from mlp_jit.engines import lanes, loops
+from mlp_jit.engines import ENGINES
 from mlp_jit.engines.contract import Regularization
-from mlp_jit.engines.simd import VECTORS, lanes_of
+from mlp_jit.engines.lanes.simd import VECTORS, lanes_of
 
 EVERYTHING = {"l2": 0.1, "l2_per_sample": True, "dropout": (0.3,), "seed": 7, "clip_value": 0.3, "clip_norm": 0.5}
 RULES = [{}, {"l2": 0.1}, {"clip_norm": 0.05}, EVERYTHING]
@@ -34,8 +34,18 @@ def everything(engine, network, X, y, weight, optimizer, rules, n_threads=None):
         *engine.gradient(network, X, y, weight, l2=rules.get("l2", 0), n_threads=n_threads),
     ]
     regularization = Regularization(**rules)
-    loss = engine.train_epoch(
-        network, X, y, weight, order, batch_size, optimizer, rates, regularization=regularization, n_threads=n_threads
+    loss = train_epoch(
+        engine,
+        network,
+        X,
+        y,
+        weight,
+        order,
+        batch_size,
+        optimizer,
+        rates,
+        regularization=regularization,
+        n_threads=n_threads,
     )
     return [*outputs, loss, network.params, network.state, optimizer.moments]
 
@@ -48,7 +58,7 @@ def assert_the_loops_numbers(network, *data, rules):
     `clip_norm`, for which the loops add the squares of 150,000 numbers one by one.
     """
     ulps = {"float32": 500, "float64": 5000}[network.dtype.name]
-    ours, theirs = (everything(engine, network.copy(), *data, SGD(0.9), rules) for engine in (lanes, loops))
+    ours, theirs = (everything(engine, network.copy(), *data, SGD(0.9), rules) for engine in COMPILED.values())
     for lane, loop in zip(ours, theirs, strict=True):
         assert_close(lane, loop, network.dtype, ulps, f"{network.sizes}, {len(data[0])} samples, {rules}")
 
@@ -88,13 +98,13 @@ def walk_the_edges(Memory, dtype, n_threads, monkeypatch):
         n = 1 + 11 * k % 35
         where = f"{n_in}-{n_out}-{n_in}, {n} samples, {rules}"
         network, *data = problem((n_in, n_out, n_in), activation="tanh", n=n, dtype=dtype)
-        expected = everything(lanes, network.copy(), *data, optimizer(), rules, n_threads)  # compiles, too
+        expected = everything(ENGINES["lanes"], network.copy(), *data, optimizer(), rules, n_threads)  # compiles, too
         with monkeypatch.context() as patched:
             memory = Memory()
             guarded, moving = memory.surround(network, optimizer())
             surrounded = [memory.copy(part) for part in data]
             memory.stand_in(patched)
-            made = everything(lanes, guarded, *surrounded, moving, rules, n_threads)
+            made = everything(ENGINES["lanes"], guarded, *surrounded, moving, rules, n_threads)
         assert len(memory.rooms) > 40, "allocations have moved to where the guards do not see them"
         memory.assert_untouched(where)
         for ours, theirs in zip(made, expected, strict=True):
@@ -108,7 +118,7 @@ def walk_the_edges(Memory, dtype, n_threads, monkeypatch):
 @pytest.mark.parametrize("chunks", ["long", "short"])
 def test_nothing_is_written_outside_of_any_buffer(chunks, n_threads, dtype, monkeypatch, short_chunks):
     """No guard word changes; and what is read of them, all NaN, changes nothing."""
-    monkeypatch.setattr(lanes, "PARALLEL_WORK", 0)
+    works_in_parallel(monkeypatch, ENGINES["lanes"], 0)
     if chunks == "short":
         short_chunks()
     walk_the_edges(Guarded, dtype, n_threads, monkeypatch)
@@ -132,9 +142,9 @@ def test_as_plain_python_it_names_the_engine_to_use():
     network, X, y, weight = problem((2, 3, 1))
     for call in (
         lambda: network.forward(X, engine="lanes"),
-        lambda: lanes.evaluate(network, X, y, weight),
+        lambda: ENGINES["lanes"].evaluate(network, X, y, weight),
         lambda: network.gradient(X, y, engine="lanes"),
-        lambda: lanes.train_epoch(network, X, y, weight, np.arange(5), 5, SGD(), np.ones(1)),
+        lambda: train_epoch(ENGINES["lanes"], network, X, y, weight, np.arange(5), 5, SGD(), np.ones(1)),
     ):
         with pytest.raises(NotImplementedError, match='engine="loops"'):
             call()

@@ -11,7 +11,8 @@ import pytest
 
 from mlp_jit import Network, fit, quantile
 from mlp_jit.activations import HIDDEN, OUTPUTS
-from mlp_jit.engines import ENGINES, layout, loops
+from mlp_jit.engines import ENGINES, layout
+from mlp_jit.engines.loops import session as loops
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(5, 3)), RNG.normal(size=(5, 2))

@@ -9,12 +9,12 @@ import pytest
 from guards import Guarded
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from problems import COMPILED, PAIRS, RUNNABLE, assert_close, problem
+from problems import COMPILED, PAIRS, RUNNABLE, assert_close, parallel_work, problem, train_epoch
 from test_gradients import central_differences
 from test_lanes import compiled, each_dtype, everything
 
 from mlp_jit import SGD, Adam, EarlyStopping, Network, fit
-from mlp_jit.engines import ENGINES, lanes
+from mlp_jit.engines import ENGINES
 from mlp_jit.engines.contract import Regularization
 
 EPSILON, MOMENTUM = 1e-5, 0.1
@@ -92,7 +92,7 @@ def test_running_statistics_are_those_of_the_batches_and_predictions_go_by_them(
         if len(batch) > 1:  # one sample says nothing of the variance
             mean += MOMENTUM * (s.mean(axis=0) - mean)
             variance += MOMENTUM * (s.var(axis=0, ddof=1) - variance)
-        ENGINES[engine].train_epoch(before, X, y, weight, batch, len(batch), SGD(), np.array([0.1]))
+        train_epoch(ENGINES[engine], before, X, y, weight, batch, len(batch), SGD(), np.array([0.1]))
     assert_close(before.state, [*mean, *variance])
 
     s = X @ before.weights[0]
@@ -153,8 +153,8 @@ def test_engines_agree_on_random_networks(problem, steps, rules, p):
         rates = np.full(-(-len(X) // batch_size), 1e-3)
         made[name] = [
             *engine.gradient(ours, X, y, weight, l2=0.1),
-            engine.train_epoch(
-                ours, X, y, weight, order, batch_size, SGD(0.9), rates, regularization=Regularization(**rules)
+            train_epoch(
+                engine, ours, X, y, weight, order, batch_size, SGD(0.9), rates, regularization=Regularization(**rules)
             ),
             ours.params,
             ours.state,
@@ -184,7 +184,7 @@ def test_long_batches_are_walked_in_chunks_or_kept_whole(engine, special, short_
     def results():
         network, X, y, weight = deep(special, n=200)
         order = np.arange(200)
-        loss = COMPILED[engine].train_epoch(network, X, y, weight, order, 90, SGD(), np.full(3, 0.1))
+        loss = train_epoch(COMPILED[engine], network, X, y, weight, order, 90, SGD(), np.full(3, 0.1))
         return loss, network.params, network.state, *COMPILED[engine].gradient(network, X, y, weight)
 
     whole = results()
@@ -197,10 +197,20 @@ def digest(engine, special, n_threads, dtype):
     """A hash of all that an engine makes of work that is large enough for threads."""
     network, X, y, weight = problem((64, 97, 97, 97, 97, 5), activation="relu", n=320, dtype=dtype, **special)
     optimizer, order, rules = Adam(), np.arange(320), Regularization(dropout=(0.2, 0, 0.1, 0), l2=0.1, clip_norm=0.5)
-    assert 128 * network.n_params > COMPILED[engine].PARALLEL_WORK
+    assert 128 * network.n_params > parallel_work(COMPILED[engine])
     losses = [
-        COMPILED[engine].train_epoch(
-            network, X, y, weight, order, 128, optimizer, np.full(3, 0.01), regularization=rules, n_threads=n_threads
+        train_epoch(
+            COMPILED[engine],
+            network,
+            X,
+            y,
+            weight,
+            order,
+            128,
+            optimizer,
+            np.full(3, 0.01),
+            regularization=rules,
+            n_threads=n_threads,
         ),
         *COMPILED[engine].gradient(network, X, y, weight, n_threads=n_threads),
         *COMPILED[engine].evaluate(network, X, y, weight, n_threads=n_threads),
@@ -223,13 +233,13 @@ def test_nothing_is_written_outside_of_any_buffer(special, dtype, monkeypatch):
     """No guard word changes; and what is read of them, all NaN, changes nothing."""
     for width, n in itertools.product((1, 7, 8, 9, 15, 16, 17, 31, 33), (2, 16, 17, 31, 33, 70)):
         network, *data = deep(special, sizes=(width, *[width + 1] * 4, 3), n=n, dtype=dtype)
-        expected = everything(lanes, network.copy(), *data, SGD(0.9), {"dropout": (0.2, 0, 0, 0.1)})
+        expected = everything(COMPILED["lanes"], network.copy(), *data, SGD(0.9), {"dropout": (0.2, 0, 0, 0.1)})
         with monkeypatch.context() as patched:
             memory = Guarded()
             guarded, moving = memory.surround(network, SGD(0.9))
             surrounded = [memory.copy(part) for part in data]
             memory.stand_in(patched)
-            made = everything(lanes, guarded, *surrounded, moving, {"dropout": (0.2, 0, 0, 0.1)})
+            made = everything(COMPILED["lanes"], guarded, *surrounded, moving, {"dropout": (0.2, 0, 0, 0.1)})
         memory.assert_untouched(f"{width} units, {n} samples")
         for ours, theirs in zip(made, expected, strict=True):
             assert np.isfinite(ours).all()
@@ -243,10 +253,10 @@ def test_samples_outside_the_order_are_never_seen(engine, special):
     hidden = X.copy()
     hidden[50:] = np.nan
     hidden.flags.writeable = False
-    train, rates = ENGINES[engine].train_epoch, np.full(2, 0.1)
-    assert train(network, hidden, y, weight, order, 40, SGD(), rates) == train(
-        clean, X, y, weight, order, 40, SGD(), rates
-    )
+    rates, losses = np.full(2, 0.1), []
+    for other, rows in ((network, hidden), (clean, X)):
+        losses.append(train_epoch(ENGINES[engine], other, rows, y, weight, order, 40, SGD(), rates))
+    assert losses[0] == losses[1]
     np.testing.assert_array_equal(network.params, clean.params)
     np.testing.assert_array_equal(network.state, clean.state)
 

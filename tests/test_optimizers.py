@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import pytest
-from problems import assert_close, problem
+from problems import assert_close, problem, train_epoch
 
 from mlp_jit import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop, fit
 from mlp_jit.engines import ENGINES
@@ -117,7 +117,7 @@ def test_an_engine_steps_by_the_definition(engine, optimizer):
     reference, memory = network.copy(), {}
     order = np.arange(4)
     for t, eta in enumerate((0.1, 0.05, 0.02), start=1):
-        ENGINES[engine].train_epoch(network, X, y, weight, order, 4, optimizer, np.array([eta]))
+        train_epoch(ENGINES[engine], network, X, y, weight, order, 4, optimizer, np.array([eta]))
         _, g = reference.gradient(X, y, sample_weight=weight, engine=engine)
         reference.params[:] = DEFINITIONS[type(optimizer)](reference.params, g, t, eta, memory, optimizer)
         assert_close(network.params, reference.params, ulps=1e5)
@@ -229,7 +229,7 @@ def test_twenty_steps_are_pytorchs(torch, engine, name, optimizer):
     inputs, labels, shares = (torch.tensor(part.copy()) for part in (X, y, weight / weight.sum()))
     stepper = getattr(torch.optim, name)(theirs, lr=0.05, **torch_settings(optimizer))
     for t in range(20):
-        ENGINES[engine].train_epoch(network, X, y, weight, np.arange(16), 16, optimizer, np.array([0.05]))
+        train_epoch(ENGINES[engine], network, X, y, weight, np.arange(16), 16, optimizer, np.array([0.05]))
         stepper.zero_grad()
         z = torch.tanh(inputs @ W_1 + b_1) @ W_2 + b_2
         (-(labels * torch.log_softmax(z, dim=1)).sum(dim=1) * shares).sum().backward()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlp_jit import _jit
-from mlp_jit.engines.simd import (
+from mlp_jit.engines.lanes.simd import (
     NEURONS,
     REGISTERS,
     VECTOR_BYTES,
@@ -21,6 +21,7 @@ from mlp_jit.engines.simd import (
     lanes_of,
     stretch,
     tile_fma,
+    tile_fma_part,
     tile_load,
     tile_rows,
     tile_store,
@@ -50,44 +51,47 @@ def sentinels(size, dtype):
 
 
 @_jit.template
-def make_products(M, V, w, p, stride, a, q, count, bias, given, out, place, columns, start):
+def make_products(M, V, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start):
     """math: Σ over `count` of outer products on a tile of each kind of start; stored whole where columns is 0."""
     if start == 0:
         tile = tile_zero(M, V, out)
     elif start == 1:
         tile = tile_rows(M, V, bias, 1)
     else:
-        tile = tile_load(M, V, given, 2, V * lanes(out) + 3, start)
+        tile = tile_load(M, V, given, 2, V * lanes(out) + 3, rows, start)
     for k in range(count):
-        tile = tile_fma(tile, w, p + k, stride, a, q + k * V * lanes(a))
+        if columns == 0:
+            tile = tile_fma(tile, w, p + k, stride, a, q + k * V * lanes(a))
+        else:
+            tile = tile_fma_part(tile, w, p + k, stride, a, q + k * V * lanes(a), columns)
     if columns == 0:
         tile_store(tile, out, place, V * lanes(out) + 5)
     else:
-        tile_store_part(tile, out, place, V * lanes(out) + 5, columns)
+        tile_store_part(tile, out, place, V * lanes(out) + 5, rows, columns)
 
 
 @_jit.kernel
-def products(M, V, w, p, stride, a, q, count, bias, given, out, place, columns, start):
+def products(M, V, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start):
     """math: `make_products` for a tile of M rows and V vectors, which have to be literals."""
     if M == 1 and V == 1:
-        make_products(1, 1, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        make_products(1, 1, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start)
     elif M == 1:
-        make_products(1, 2, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        make_products(1, 2, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start)
     elif M == 2 and V == 1:
-        make_products(2, 1, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        make_products(2, 1, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start)
     elif M == 2:
-        make_products(2, 2, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        make_products(2, 2, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start)
     elif V == 1:
-        make_products(NEURONS, 1, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        make_products(NEURONS, 1, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start)
     else:
-        make_products(NEURONS, 2, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        make_products(NEURONS, 2, w, p, stride, a, q, count, bias, given, out, place, rows, columns, start)
 
 
 @each_dtype
 @pytest.mark.parametrize("V", [1, VECTORS])
 @pytest.mark.parametrize("M", ROWS)
 def test_a_tile_is_a_sum_of_outer_products(M, V, dtype):
-    """From zero, from a bias and from a part of memory that was there; stored whole, and up to every column."""
+    """From zero, from a bias and from a part of memory that was there; stored whole, and up to every row and column."""
     width, count, place, p, q = V * lanes_of(dtype), 3, 4, 5, 6
     stride, between = count + 2, width + 5
     w, a, bias = drawn(p + M * stride, dtype), drawn(q + count * width, dtype), drawn(1 + M, dtype)
@@ -95,15 +99,16 @@ def test_a_tile_is_a_sum_of_outer_products(M, V, dtype):
     sums = np.array([w[p + m * stride :][:count] for m in range(M)]) @ a[q:].reshape(count, width)
     for columns, start in itertools.product(range(width + 1), (0, 1, 2, width - 1, width)):
         before = np.zeros((M, width), dtype)
+        kept = M - (columns % 3 if columns and M > 2 else 0)  # rows
         if start == 1:
             before += bias[1:, None]
         elif start > 1:
-            before[:, :start] = given[2:].reshape(M, width + 3)[:, :start]
+            before[:kept, :start] = given[2:].reshape(M, width + 3)[:kept, :start]
         out = sentinels(place + M * between + 9, dtype)
         expected = out.copy()
         rows = expected[place : place + M * between].reshape(M, between)
-        rows[:, : columns or width] = (before + sums)[:, : columns or width]
-        products(M, V, w, p, stride, a, q, count, bias, given, out, place, columns, start)
+        rows[:kept, : columns or width] = (before + sums)[:kept, : columns or width]
+        products(M, V, w, p, stride, a, q, count, bias, given, out, place, kept, columns, start)
         np.testing.assert_array_equal(out, expected, f"{columns} columns, start {start}")
 
 

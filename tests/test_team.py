@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from mlp_jit._jit import kernel
-from mlp_jit.engines import team
-from mlp_jit.engines.simd import at
+from mlp_jit.engines.lanes import team
+from mlp_jit.engines.lanes.simd import at
 
 pytestmark = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="intrinsics exist only compiled")
+
+
+def new_counters(workers):
+    return np.zeros((1 + workers) * team.LINE, np.int64)
 
 
 @kernel
@@ -37,12 +41,12 @@ def phases(counters, sizes, workers, values, doers, give_way, w):
 
 
 def test_a_worker_claims_its_own_share_first():
-    counters = team.new_counters(3)
+    counters = new_counters(3)
     assert [claim(counters, 0, 7, 3, 1) for _ in range(8)] == [2, 3, 4, 5, 6, 0, 1, -1]
 
 
 def test_a_late_worker_finds_nothing_in_a_phase_that_is_past():
-    counters = team.new_counters(2)
+    counters = new_counters(2)
     assert [claim(counters, 0, 2, 2, 0) for _ in range(3)] == [0, 1, -1]
     assert claim(counters, 2, 2, 2, 0) == 0  # the others have gone on
     assert claim(counters, 0, 2, 2, 1) == -1
@@ -54,7 +58,7 @@ def test_every_task_is_done_once_and_in_its_phase(present):
     """By a team of four, of whom some never come."""
     sizes = np.random.default_rng(present).integers(1, 9, 3000)
     values, doers = np.zeros((sizes.size, 8), np.int64), np.full((sizes.size, 8), -1)
-    counters = team.new_counters(4)
+    counters = new_counters(4)
     arguments = counters, sizes, 4, values, doers, team.give_way()
     phases(counters, sizes[:0], 4, values, doers, team.give_way(), 0)  # compiles
     threads = [threading.Thread(target=phases, args=(*arguments, w)) for w in range(present)]

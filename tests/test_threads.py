@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numba
 import numpy as np
 import pytest
-from problems import COMPILED
+from problems import COMPILED, works_in_parallel
 from processes import run
 
 from mlp_jit import Network, fit
@@ -19,7 +19,7 @@ Y = X[:, :2] * X[:, 2:4]
 def always_parallel(monkeypatch):
     """However small the work is."""
     for engine in COMPILED.values():
-        monkeypatch.setattr(engine, "PARALLEL_WORK", 0)
+        works_in_parallel(monkeypatch, engine, 0)
 
 
 def make(seed=0) -> Network:
@@ -83,7 +83,8 @@ PRELUDE = """
 import os, sys, threading
 import numba, numpy as np
 from mlp_jit import Network, fit
-from mlp_jit.engines import lanes, loops
+from mlp_jit.engines.lanes import session as lanes
+from mlp_jit.engines.loops import session as loops
 from mlp_jit._jit import threading_layer
 
 lanes.PARALLEL_WORK = loops.PARALLEL_WORK = 0

@@ -10,8 +10,9 @@ import pytest
 from processes import finish, start
 from scipy import sparse
 
-from mlp_jit import SGD, Adam, Callback, EarlyStopping, Network, fit, training, validation
+from mlp_jit import SGD, Adam, Callback, EarlyStopping, History, Network, fit, validation
 from mlp_jit.engines import ENGINES
+from mlp_jit.training import epochs
 from mlp_jit.schedules import SCHEDULES, Constant
 
 RNG = np.random.default_rng(0)
@@ -76,13 +77,13 @@ def test_an_epoch_is_a_step_for_each_batch_in_turn(engine):
 
 
 def test_shuffling_visits_every_row_once_an_epoch_in_new_orders(engine, monkeypatch):
-    orders, train_epoch = [], ENGINES[engine].train_epoch
+    orders, train = [], ENGINES[engine].session.train
 
-    def spy(network, X, y, sample_weight, order, *arguments, **settings):
+    def spy(session, samples, order, *arguments):
         orders.append(order.copy())
-        return train_epoch(network, X, y, sample_weight, order, *arguments, **settings)
+        train(session, samples, order, *arguments)
 
-    monkeypatch.setattr(ENGINES[engine], "train_epoch", spy)
+    monkeypatch.setattr(ENGINES[engine].session, "train", spy)
     trained(engine=engine)
     epochs = np.concatenate(orders).reshape(3, 22)  # an epoch may take several calls
     assert (np.sort(epochs) == range(22)).all()
@@ -114,7 +115,7 @@ def test_a_batch_may_be_a_row_or_all_of_them(batch_size, engine):
 
 def test_no_epochs_change_nothing(engine):
     params, history = trained(engine=engine, epochs=0)
-    assert history == training.History()
+    assert history == History()
     np.testing.assert_array_equal(params, make().params)
 
 
@@ -124,14 +125,14 @@ def test_no_epochs_change_nothing(engine):
 def cut(monkeypatch) -> list[int]:
     """From now on every call of an engine but the first of a fit makes one step; the list gets the steps of each."""
     steps = []
-    monkeypatch.setattr(training, "SECONDS_PER_CALL", 0)
+    monkeypatch.setattr(epochs, "SECONDS_PER_CALL", 0)
     for engine in ENGINES.values():
 
-        def spy(*arguments, train_epoch=engine.train_epoch, **settings):
-            steps.append(len(arguments[7]))
-            return train_epoch(*arguments, **settings)
+        def spy(session, samples, order, rates, *arguments, train=engine.session.train):
+            steps.append(len(rates))
+            train(session, samples, order, rates, *arguments)
 
-        monkeypatch.setattr(engine, "train_epoch", spy)
+        monkeypatch.setattr(engine.session, "train", spy)
     return steps
 
 
@@ -143,7 +144,7 @@ def test_cutting_an_epoch_changes_no_bit(optimizer, engine, monkeypatch):
     x = np.random.default_rng(1).normal(size=(203, 3))
     data = {"X": x, "y": x[:, :1], "sample_weight": abs(x[:, 1])}
     settings = {**EVERYTHING, **data, "engine": engine, "batch_size": 7, "epochs": 100}
-    monkeypatch.setattr(training, "SECONDS_PER_CALL", 1e9)
+    monkeypatch.setattr(epochs, "SECONDS_PER_CALL", 1e9)
     whole = trained(net=make(dtype="float64"), optimizer=optimizer, **settings)
     steps = cut(monkeypatch)
     in_steps = trained(net=make(dtype="float64"), optimizer=optimizer, **settings)
@@ -434,15 +435,15 @@ def test_an_interrupt_between_epochs_keeps_what_was_learnt(early_stopping):
 def test_an_interrupt_between_steps_keeps_the_steps_done(engine, monkeypatch):
     cut(monkeypatch)
     expected, _ = trained(engine=engine, epochs=1)
-    train_epoch, calls = ENGINES[engine].train_epoch, []
+    train, calls = ENGINES[engine].session.train, []
 
-    def interrupted(*arguments, **settings):
+    def interrupted(*arguments):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return train_epoch(*arguments, **settings)
+        train(*arguments)
 
-    monkeypatch.setattr(ENGINES[engine], "train_epoch", interrupted)
+    monkeypatch.setattr(ENGINES[engine].session, "train", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user.*after 1 epoch"):
         params, _ = trained(engine=engine)
     np.testing.assert_array_equal(params, expected)

@@ -1,18 +1,21 @@
-"""What every engine offers: four functions with one signature, and what regularises a step.
+"""What every engine offers, what a fit hands over to it, and what regularises a step.
 
 Arrays reach an engine validated: C-contiguous, of the network's dtype, X (N, inputs), y (N, outputs) with classes
-one-hot, sample_weight (N,). An engine checks nothing and never writes X, y or sample_weight. Only `train_epoch` writes
-the network: its parameters and, with batch normalisation, its state.
+one-hot, sample_weight (N,). An engine checks nothing and never writes X, y or sample_weight. Only `Session.train`
+writes the network: its parameters and, with batch normalisation, its state.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..network import Network
-    from ..optimizers import Optimizer
+from ..optimizers import SGD, Optimizer
+from .plan import Plan
+
+N, LOSS, PENALTY = range(3)  # what a step comes to: the sum of its batch's weights, mean ℓ, and λ/2 ‖w‖²
+FIGURES = 3
 
 
 @dataclass(frozen=True)
@@ -41,34 +44,78 @@ class Regularization:
 NONE = Regularization()
 
 
-def mean_loss(sums: np.ndarray) -> float:
-    """Σ N L / Σ N over the batches so far, from the two sums; 0 where every sample weighed nothing."""
-    return float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained: E6 by this optimizer, on batches of at most this many samples."""
+
+    optimizer: Optimizer
+    batch_size: int
+    regularization: Regularization = NONE
+    n_threads: int | None = None
 
 
-class Engine(Protocol):
-    """The contract. A module is an engine when it has these four functions."""
+class Samples(NamedTuple):
+    """X (N, inputs), y (N, outputs) and sample_weight (N,)."""
 
-    def forward(self, network: "Network", X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
-        """E1: the network's output (N, outputs) for X."""
+    X: np.ndarray
+    y: np.ndarray
+    sample_weight: np.ndarray
 
-    def evaluate(
+
+class Session(Protocol):
+    """One network on one engine, for as long as a fit takes: what every epoch needs is made once.
+
+    It belongs to one thread at a time, and to the process that made it.
+    """
+
+    plan: Plan
+    recipe: Recipe
+
+    def __init__(self, plan: Plan, recipe: Recipe) -> None: ...
+
+    def train(
         self,
-        network: "Network",
-        X: np.ndarray,
-        y: np.ndarray,
-        sample_weight: np.ndarray,
-        *,
-        n_threads: int | None = None,
-    ) -> tuple[float, np.ndarray]:
+        samples: Samples,
+        order: np.ndarray,
+        rates: np.ndarray,
+        figures: np.ndarray,
+        places: np.ndarray | None = None,
+    ) -> None:
+        """E1-E6 for each batch of `order`, with `rates[step]` as η; N, LOSS and PENALTY of each into figures (steps, 3).
+
+        `order` (int64) names the samples by their row in the data set. Where the samples are other rows than the whole
+        data set, `places` says at which of theirs each one lies. Where an epoch is cut into calls changes no bit.
+        """
+
+    def gradient(self, samples: Samples, *, l2: float = 0.0) -> tuple[float, np.ndarray]:
+        """E1-E5: (L, ∂L/∂θ) over all rows, the gradient laid out like the parameters."""
+
+    def evaluate(self, samples: Samples) -> tuple[float, np.ndarray]:
         """E1-E2: (L, outputs) over all rows, L from z where the loss is defined by it. Nothing is dropped out.
 
-        Batch normalisation goes by the running statistics, here and in `forward`.
+        Batch normalisation goes by the running statistics, here and in `Engine.forward`.
         """
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One of the three: how it predicts, and its sessions.
+
+    `forward(plan, X, *, n_threads=None)` is E1: the output (N, outputs) for X (N, inputs).
+    """
+
+    forward: Callable[..., np.ndarray]
+    session: type[Session]
+
+    def evaluate(
+        self, plan: Plan, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, *, n_threads: int | None = None
+    ) -> tuple[float, np.ndarray]:
+        """`Session.evaluate` in a session of its own."""
+        return self._session(plan, len(X), n_threads).evaluate(Samples(X, y, sample_weight))
 
     def gradient(
         self,
-        network: "Network",
+        plan: Plan,
         X: np.ndarray,
         y: np.ndarray,
         sample_weight: np.ndarray,
@@ -76,27 +123,15 @@ class Engine(Protocol):
         l2: float = 0.0,
         n_threads: int | None = None,
     ) -> tuple[float, np.ndarray]:
-        """E1-E5: (L, ∂L/∂θ) over all rows, the gradient laid out like `network.params`."""
+        """`Session.gradient` in a session of its own."""
+        return self._session(plan, len(X), n_threads).gradient(Samples(X, y, sample_weight), l2=l2)
 
-    def train_epoch(
-        self,
-        network: "Network",
-        X: np.ndarray,
-        y: np.ndarray,
-        sample_weight: np.ndarray,
-        order: np.ndarray,
-        batch_size: int,
-        optimizer: "Optimizer",
-        rates: np.ndarray,
-        *,
-        places: np.ndarray | None = None,
-        sums: np.ndarray | None = None,
-        regularization: Regularization = NONE,
-        n_threads: int | None = None,
-    ) -> float:
-        """E1-E6 for each batch of `order`, with `rates[step]` as η; returns the mean loss over the samples.
+    def _session(self, plan: Plan, n_samples: int, n_threads: int | None) -> Session:
+        return self.session(plan, Recipe(SGD(), n_samples, n_threads=n_threads))
 
-        `order` (int64) names the samples by their row in the data set. Where X, y and sample_weight hold other rows
-        than the whole data set, `places` says at which of theirs each sample lies. `sums` (2,) holds Σ N L and Σ N of
-        the epoch's batches before these and goes on: where an epoch is cut into calls changes no bit of its loss.
-        """
+
+def mean_loss(figures: np.ndarray) -> float:
+    """Σ N (ℓ + penalty) / Σ N over batches, figures (steps, 3), summed in their order; 0 where all weighed nothing."""
+    weight = np.cumsum(figures[:, N])[-1]
+    total = np.cumsum(figures[:, N] * (figures[:, LOSS] + figures[:, PENALTY]))[-1]
+    return float(total / weight) if weight > 0 else 0.0

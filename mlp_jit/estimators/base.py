@@ -185,12 +185,13 @@ class MultilayerPerceptron(BaseEstimator):
         return network
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but coefs_ and intercepts_, which are views: pickled, they would come back as copies."""
+        """Everything but coefs_ and intercepts_, which are views: pickled, they would come back as copies; and a session."""
         if hasattr(self, "coefs_"):
             self._use(self.network_)
         state = dict(super().__getstate__())
         state.pop("coefs_", None)
         state.pop("intercepts_", None)
+        state.pop("_session", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -205,7 +206,7 @@ class MultilayerPerceptron(BaseEstimator):
         if "coefs_" not in vars(self):
             check_is_fitted(self)
         network = self.network_
-        if not self._is_plain(X, network):
+        if not self._needs_no_check(X, network):
             X = validate_data(self, X, accept_sparse=SPARSE, reset=False)
         if layer is not None or output is not None:
             network = network.part(len(network.sizes) - 1 if layer is None else layer, output)
@@ -215,7 +216,7 @@ class MultilayerPerceptron(BaseEstimator):
             network, validation.for_engine(X, network.dtype), n_threads=self.n_threads
         )
 
-    def _is_plain(self, X: Any, network: Network) -> bool:
+    def _needs_no_check(self, X: Any, network: Network) -> bool:
         """Whether X is an array that nothing needs to be said about: all else is scikit-learn's to check."""
         return (
             type(X) is np.ndarray

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callback
 from ..engines import DEFAULT
 from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
 from ..schedules import Schedule
+from ..training import Callback
 from . import parameters
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .labels import Labels

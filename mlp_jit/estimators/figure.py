@@ -5,12 +5,11 @@ loss_curve_ is averaged over the outputs (but for L2), its Poisson loss has y lo
 best, and an epoch's figure is the mean over batches by their rows, not by their weights.
 """
 
-from typing import Any
-
 import numpy as np
 
+from ..engines.contract import LOSS, PENALTY, N
 from ..network import Network
-from ..training import Epochs
+from ..training.epochs import Epochs
 
 SUMMED = ("cross_entropy", "binary_cross_entropy", "poisson")  # over the outputs, in the figure too
 
@@ -24,14 +23,15 @@ class Figure:
 
     def of(self, L: float, penalty: float, y: np.ndarray, sample_weight: np.ndarray) -> float:
         """The figure for the samples y (n, n_outputs), L having `penalty` for L2 in it."""
-        return (L - penalty) / self.outputs + penalty + self._offset(y, sample_weight)
+        figure = (L - penalty) / self.outputs + penalty
+        if self.is_poisson and sample_weight.any():
+            figure += float(np.average(self.offsets(y), weights=sample_weight))
+        return figure
 
-    def _offset(self, y: np.ndarray, sample_weight: np.ndarray) -> float:
-        if not self.is_poisson or not sample_weight.any():
-            return 0.0
+    def offsets(self, y: np.ndarray) -> np.ndarray:
+        """Σ_k y log y − y of each sample, for y (n, n_outputs), that Poisson's figure has added."""
         y = y.astype(np.float64)
-        constant = y * np.log(np.where(y > 0, y, 1)) - y
-        return float(np.average(constant.sum(axis=1), weights=sample_weight))
+        return (y * np.log(np.where(y > 0, y, 1)) - y).sum(axis=1)
 
 
 def half_squares(network: Network) -> float:
@@ -40,24 +40,15 @@ def half_squares(network: Network) -> float:
 
 
 class ReportedEpochs(Epochs):
-    """Epochs whose mean loss is the figure. Where the batches' own figures are needed, each is a call by itself."""
+    """Epochs whose mean loss is the figure: the mean of the batches', each counting by its rows."""
 
-    def __init__(self, *settings: Any) -> None:
-        super().__init__(*settings)
-        self.figure = Figure(self.network)
-        weight = self.data.sample_weight
-        mixed = self.batch_size < len(self.data) and weight.min() < weight.max()
-        self.by_batch = mixed or (self.figure.outputs > 1 and self.regularization.l2 > 0)
+    reported: Figure
 
-    def train(self, order: np.ndarray, rates: np.ndarray) -> float:
-        y, weight = self.data.y, self.data.sample_weight
-        if not self.by_batch:
-            return self.figure.of(super().train(order, rates), 0.0, y, weight)
-        total = 0.0
-        for step in range(rates.size):
-            batch = order[step * self.batch_size : (step + 1) * self.batch_size]
-            N = weight[batch].sum(dtype=np.float64)
-            penalty = self.regularization.l2 / N * half_squares(self.network) if N > 0 else 0.0
-            L = super().train(batch, rates[step : step + 1])
-            total += batch.size * self.figure.of(L, penalty, y[batch], weight[batch])
-        return total / order.size
+    def figure(self, figures: np.ndarray, order: np.ndarray) -> float:
+        starts, weight = np.arange(0, order.size, self.batch_size), figures[:, N]
+        counts = weight > 0  # a batch that weighs nothing comes to nothing
+        of_batch = np.where(counts, figures[:, LOSS] / self.reported.outputs + figures[:, PENALTY], 0)
+        if self.reported.is_poisson:
+            of_samples = self.reported.offsets(self.data.y[order]) * self.data.sample_weight[order]
+            of_batch += np.divide(np.add.reduceat(of_samples, starts), weight, out=np.zeros(len(starts)), where=counts)
+        return float(np.average(of_batch, weights=np.diff([*starts, order.size])))

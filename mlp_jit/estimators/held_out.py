@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..training import Data, Training, evaluate
-from .figure import Figure
+from ..training import Training
+from ..training.data import Data
+from ..training.epochs import evaluate
+from .figure import ReportedEpochs
 from .scikit_learn import check_scoring, train_test_split
 
 
@@ -38,15 +40,15 @@ def split(estimator: Any, y: np.ndarray, rng: np.random.RandomState) -> tuple[np
 class Validation:
     """Measures the validation set after each epoch: its loss, and the score that early stopping goes by."""
 
-    def __init__(self, estimator: Any, training: Training, held_out: HeldOut, figure: Figure, engine: Any) -> None:
-        self.estimator, self.held_out, self.figure, self.engine = estimator, held_out, figure, engine
+    def __init__(self, estimator: Any, training: Training, held_out: HeldOut, epochs: ReportedEpochs) -> None:
+        self.estimator, self.held_out, self.session, self.figure = estimator, held_out, epochs.session, epochs.reported
         self.data = Data(training.network, *held_out)
         scoring = estimator.scoring
         self.scorer = None if scoring in (None, "loss") else check_scoring(estimator, scoring)
 
     def __call__(self, training: Training) -> None:
         network, estimator = training.network, self.estimator
-        L, outputs = evaluate(network, self.engine, self.data, estimator.n_threads)
+        L, outputs = evaluate(self.session, self.data.parts())
         loss = self.figure.of(L, 0.0, self.data.y, self.data.sample_weight)
         training.history.validation_loss.append(loss)
         estimator.validation_loss_curve_.append(loss)

@@ -6,8 +6,12 @@ from typing import Any
 import numpy as np
 
 from ..engines import ENGINES
+from ..engines.contract import Recipe
 from ..network import Network
-from ..training import Data, History, Training, end_callbacks, interrupted
+from ..optimizers import SGD
+from ..training import History, Training
+from ..training.data import Data
+from ..training.fit import end_callbacks, interrupted
 from .figure import Figure, half_squares
 from .held_out import HeldOut
 from .report import Report
@@ -24,8 +28,9 @@ class Objective:
         self.network = estimator._network_of(*(
             [array.astype(np.float64) for array in arrays] for arrays in (network.weights, network.biases)
         ))  # fmt: skip
-        self.engine, self.n_threads = ENGINES[estimator.engine], estimator.n_threads
         self.data = Data(self.network, X, y, sample_weight)
+        recipe = Recipe(SGD(), len(self.data), n_threads=estimator.n_threads)
+        self.session = ENGINES[estimator.engine].session(self.network, recipe)
         self.figure = Figure(self.network)
         self.N = self.data.sample_weight.sum(dtype=np.float64)
         self.l2 = estimator.alpha / self.N
@@ -38,9 +43,9 @@ class Objective:
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         self.network.params[:] = theta
         L, g = self.penalty(), self.l2 * self.decays * theta
-        for X, y, sample_weight in self.data.parts():
-            share = sample_weight.sum(dtype=np.float64) / self.N
-            part, gradient = self.engine.gradient(self.network, X, y, sample_weight, n_threads=self.n_threads)
+        for samples in self.data.parts():
+            share = samples.sample_weight.sum(dtype=np.float64) / self.N
+            part, gradient = self.session.gradient(samples)
             L += share * part
             g += share * gradient
         return L, g

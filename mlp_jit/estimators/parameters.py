@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..activations import HIDDEN
-from ..callbacks import Callback
 from ..engines import ENGINES
 from ..losses import Loss
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Schedule
+from ..training import Callback
 
 ACTIVATIONS = {**{name: name for name in HIDDEN}, "logistic": "sigmoid"}  # scikit-learn's names and ours: ours
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callback
 from ..engines import DEFAULT
 from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
 from ..schedules import Schedule
+from ..training import Callback
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .metrics import d2_pinball, r2
 from .parameters import REGRESSION_LOSSES

@@ -3,8 +3,7 @@
 import sys
 from typing import Any
 
-from ..callbacks import Progress
-from ..training import Training
+from ..training import Progress, Training
 
 
 class Report(Progress):

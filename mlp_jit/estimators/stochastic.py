@@ -8,13 +8,15 @@ import numpy as np
 
 from .. import validation
 from ..engines import ENGINES
-from ..engines.contract import Regularization
+from ..engines.contract import Recipe, Regularization, Session
 from ..network import Network
 from ..optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from ..schedules import SCHEDULES, Constant, Schedule
-from ..training import Data, History, Training, run, seed
+from ..training import History, Training
+from ..training.data import Data
+from ..training.fit import run, seed
 from . import stopping
-from .figure import ReportedEpochs
+from .figure import Figure, ReportedEpochs
 from .held_out import HeldOut, Validation, split
 from .report import Report
 
@@ -109,26 +111,21 @@ def descend(
     stopping.begin(estimator, network, first=first, validates=held_out is not None)
     validate = None
     if held_out is not None:
-        validate = Validation(estimator, training, held_out, epochs.figure, epochs.engine)
+        validate = Validation(estimator, training, held_out, epochs)
     report = [Report(bar=not incremental)] if estimator.verbose else []
     callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *(estimator.callbacks or ())]
     run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)
 
     if training.history.stopped is None and not incremental:
         stopping.warn_unless_converged(estimator.max_iter)
-    if estimator.early_stopping:
-        network.params[:] = estimator._best_params
+    if not incremental:
+        del estimator._session
 
 
 def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomState) -> DescentEpochs:
-    dropout = validation.dropout(estimator.dropout, len(network.sizes) - 2)
-    epochs = DescentEpochs(
-        network,
-        ENGINES[estimator.engine],
-        data,
-        estimator._optimizer.optimizer,
-        estimator._optimizer.schedule,
-        estimator._optimizer.learning_rate,
+    descent, dropout = estimator._optimizer, validation.dropout(estimator.dropout, len(network.sizes) - 2)
+    recipe = Recipe(
+        descent.optimizer,
         _batch_size(estimator, len(data)),
         Regularization(
             l2=float(estimator.alpha),
@@ -140,8 +137,22 @@ def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomS
         ),
         estimator.n_threads,
     )
-    epochs.descent = estimator._optimizer
+    epochs = DescentEpochs(_session(estimator, network, recipe), data, descent.schedule, descent.learning_rate)
+    epochs.descent, epochs.reported = descent, Figure(network)
     return epochs
+
+
+def _session(estimator: Any, network: Network, recipe: Recipe) -> Session:
+    """The session of the last slice, where it does for this one, too."""
+    kind, kept = ENGINES[estimator.engine].session, vars(estimator).get("_session")
+    if (
+        type(kept) is not kind
+        or kept.plan is not network
+        or kept.recipe.optimizer is not recipe.optimizer
+        or kept.recipe != recipe
+    ):
+        kept = estimator._session = kind(network, recipe)
+    return kept
 
 
 def _batch_size(estimator: Any, n_samples: int) -> int:

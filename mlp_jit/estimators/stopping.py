@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ..callbacks import Callback
 from ..network import Network
-from ..training import Training
+from ..training import Callback, Training
 from .scikit_learn import ConvergenceWarning
 
 
@@ -35,7 +34,7 @@ def begin(estimator: Any, network: Network, *, first: bool, validates: bool) -> 
 
 
 class Bookkeeping(Callback):
-    """Writes each epoch into the estimator's attributes, and stops the fit when the rule says so."""
+    """Writes each epoch into the estimator's attributes, stops the fit when the rule says so, and puts the best back."""
 
     def __init__(self, estimator: Any, n_samples: int) -> None:
         self.estimator, self.n_samples = estimator, n_samples
@@ -53,6 +52,10 @@ class Bookkeeping(Callback):
         estimator._optimizer.end_epoch(estimator.t_)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             self._stagnant(training)
+
+    def on_end(self, training: Training) -> None:
+        if self.estimator.early_stopping:
+            training.network.params[:] = self.estimator._best_params
 
     def _count_score(self, network: Network) -> None:
         estimator = self.estimator

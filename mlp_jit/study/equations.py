@@ -8,8 +8,8 @@ import numpy as np
 
 from ..activations import HIDDEN, OUTPUTS
 from ..engines.layout import BATCH, KIND, PLAIN, SKIPS
-from ..engines.normalization import EPSILON
-from ..engines.trace import Trace
+from ..engines.loops.trace import Trace
+from ..engines.statistics import EPSILON
 from ..network import Network
 from ..optimizers import SGD, Optimizer
 from .document import Equation, factor, number
@@ -275,7 +275,7 @@ class Equations:
         return Equation(tag, rf"\partial L/\partial {letter}_{{{index}}}", letters, numbers, number(value))
 
     @property
-    def _is_plain(self) -> bool:
+    def _is_plain_sgd(self) -> bool:
         """Whether the step is the gradient itself."""
         return isinstance(self.optimizer, SGD) and self.optimizer.momentum == 0
 
@@ -295,7 +295,7 @@ class Equations:
 
     def _step(self, letter: str, index: str, theta: float, gradient: float, after: float) -> Equation:
         name = f"{letter}_{{{index}}}"
-        if self._is_plain:
+        if self._is_plain_sgd:
             letters = rf"{name} - \eta \partial L/\partial {name}"
             numbers = rf"{number(theta)} - {number(self.learning_rate)} \cdot {factor(gradient)}"
         else:

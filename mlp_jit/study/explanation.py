@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from .. import validation
-from ..engines import loops
-from ..engines.contract import Regularization
+from ..engines import ENGINES
+from ..engines.contract import FIGURES, Recipe, Regularization, Samples
 from ..engines.layout import BATCH, END, KIND, PLAIN, WEIGHTS, weights_view
-from ..engines.trace import Trace, trace
+from ..engines.loops.trace import Trace, trace
 from ..network import Network
 from ..optimizers import OPTIMIZERS, Optimizer
 from .copies import output_only
@@ -19,6 +19,9 @@ from .document import Document, Report, Section, Table, number
 from .equations import ENTRIES, TERMS, Equations
 
 SAMPLES, UNITS = 4, 8  # so much is written out: samples, units a layer
+
+
+LOOPS = ENGINES["loops"]
 
 
 def explain(
@@ -67,13 +70,11 @@ def explain(
     eta = validation.number("learning_rate", learning_rate, 0, open_minimum=True)
     l2 = validation.number("l2", l2, 0)
     before, after = network.copy(), network.copy()
-    loops.train_epoch(
-        after, X, Y, weight, np.arange(len(X)), len(X), stepper, np.array([eta]),
-        regularization=Regularization(l2=l2), n_threads=1,
-    )  # fmt: skip
+    session = LOOPS.session(after, Recipe(stepper, len(X), Regularization(l2=l2), n_threads=1))
+    session.train(Samples(X, Y, weight), np.arange(len(X)), np.array([eta]), np.empty((1, FIGURES)))
     traced = _trace(before, X, Y, weight, l2)
     head, z = output_only(network, network.dtype), traced.z[-1]
-    ell = [loops.evaluate(head, z[n : n + 1], Y[n : n + 1], np.ones_like(weight[:1]))[0] for n in range(len(X))]
+    ell = [LOOPS.evaluate(head, z[n : n + 1], Y[n : n + 1], np.ones_like(weight[:1]))[0] for n in range(len(X))]
     return Explanation(
         network=before,
         y=Y,
@@ -104,7 +105,7 @@ def _trace(network: Network, X: np.ndarray, y: np.ndarray, sample_weight: np.nda
     traced = trace(network, X, y, sample_weight)
     if not l2:
         return traced
-    L, gradient = loops.gradient(network, X, y, sample_weight, l2=l2, n_threads=1)
+    L, gradient = LOOPS.gradient(network, X, y, sample_weight, l2=l2, n_threads=1)
     layers = range(1, len(network.sizes))
     return replace(traced, loss=L, weight_gradients=tuple(weights_view(network.table, gradient, l) for l in layers))
 
@@ -173,7 +174,7 @@ class Explanation(Equations, Report):
 
     def _update(self, l: int) -> Section:
         steps = [step for j in range(min(self.network.sizes[l], ENTRIES)) for step in self._steps(l, j)]
-        rule = "" if self._is_plain else f" by {type(self.optimizer).__name__}"
+        rule = "" if self._is_plain_sgd else f" by {type(self.optimizer).__name__}"
         title = f"Update{rule}, η = {number(self.learning_rate)}, layer {l}{_part(ENTRIES, self._entry_count(l))}"
         return Section(title, [], steps[:ENTRIES])
 

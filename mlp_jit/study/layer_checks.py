@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..activations import HIDDEN
-from ..engines.trace import Trace
+from ..engines.loops.trace import Trace
 from ..network import Network
 from .finding import FAULT, NOTE, OK, Finding
 

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...activations import HIDDEN
-from ...callbacks import Callback
 from ...initializers import default_initializer
 from ...network import Network
-from ...training import Training, fit
+from ...training import Callback, Training, fit
 from .data import DATASETS, dataset
 
 ENGINE = "loops"

@@ -10,12 +10,11 @@ s, normal (ŝ), z, a and δ are (N, units), gain and b (units,), `of_layer` (5, 
 import numpy as np
 from numba import prange
 
-from .._jit import kernel, owner, twins
-from ..activations import activate
-from .layout import BATCH, KIND, LAYER, running_of
+from ..._jit import kernel, owner, twins
+from ...activations import activate
+from ..layout import BATCH, KIND, LAYER, running_of
+from ..statistics import EPSILON, running_step
 
-EPSILON = 1e-5
-MOMENTUM = 0.1
 MEAN, INV_STD, VARIANCE, PRODUCT, PRODUCT_NORMAL = range(5)  # of E7 and E8: a number for each unit, or each sample
 
 
@@ -71,14 +70,13 @@ def find_moments(table, state, trains, l, s, of_layer):
 def update_state(table, state, of_layers, n_samples):
     """E7: a step of every batch-normalised layer's running μ_j and v_j towards a batch's; one sample has no v."""
     if n_samples > 1:
-        number = type(state[0])
-        step, unbiased = number(MOMENTUM), number(n_samples / (n_samples - 1))
+        unbiased = type(state[0])(n_samples / (n_samples - 1))
         for l in range(1, table.shape[0]):
             if table[l, KIND] == BATCH:
                 running = running_of(table, state, l)
                 for j in range(running.shape[1]):
-                    running[0, j] += step * (of_layers[l, MEAN, j] - running[0, j])
-                    running[1, j] += step * (unbiased * of_layers[l, VARIANCE, j] - running[1, j])
+                    running[0, j] = running_step(running[0, j], of_layers[l, MEAN, j])
+                    running[1, j] = running_step(running[1, j], unbiased * of_layers[l, VARIANCE, j])
 
 
 @twins

@@ -8,8 +8,8 @@ network's U units, flat: (blocks, 2, U).
 
 import numpy as np
 
-from .._jit import kernel
-from .normalization import EPSILON, MOMENTUM
+from ..._jit import Place, Size, kernel, routine
+from ..statistics import EPSILON, running_step
 from .simd import row_dot, row_sum
 
 
@@ -76,9 +76,9 @@ def sample_deltas(delta, normal, product, product_normal, gain):
             delta[j, n] = inv_std[n] * (delta[j, n] - product[n] - normal[j, n] * product_normal[n])
 
 
-@kernel
-def block_moments(z, normal, units, width, rows, mean, squares):
-    """E7: mean and Σ (s − mean)² of each unit over the first `rows` samples of a block; ŝ is scratch. All places."""
+@routine
+def block_moments(z: Place, normal: Place, units: Size, width: Size, rows: Size, mean: Place, squares: Place) -> None:
+    """E7: mean and Σ (s − mean)² of each unit over the first `rows` samples of a block; ŝ is scratch."""
     scale = type(z[0])(1 / rows)
     for j in range(units):
         m = row_sum(z, j * width, rows) * scale
@@ -87,22 +87,27 @@ def block_moments(z, normal, units, width, rows, mean, squares):
         mean[j], squares[j] = m, row_dot(normal, j * width, normal, j * width, rows)
 
 
-@kernel
-def block_products(delta, normal, units, width, rows, total, total_normal):
-    """E9: Σ_n δ_j and Σ_n δ_j ŝ_j over the first `rows` samples of a block: its part of E5 and E9. All places."""
+@routine
+def block_products(
+    delta: Place, normal: Place, units: Size, width: Size, rows: Size, total: Place, total_normal: Place
+) -> None:
+    """E9: Σ_n δ_j and Σ_n δ_j ŝ_j over the first `rows` samples of a block: its part of E5 and E9."""
     for j in range(units):
         total[j] = row_sum(delta, j * width, rows)
         total_normal[j] = row_dot(delta, j * width, normal, j * width, rows)
 
 
-@kernel
-def combine_moments(of_blocks, first, units, samples, block, mean, inv_std, running, updates):
+@routine
+def combine_moments(
+    of_blocks: Place, U: Size, units: Size, samples: Size, block: Size, mean: Place, inv_std: Place, running: Place,
+    updates: Size,
+) -> None:  # fmt: skip
     """E7: μ_j and 1/√(v_j + ε) of the batch from the moments of its blocks, by Chan's formula.
 
-    The layer's units are those from `first` on. With `updates`, running (2, units) takes a step.
+    All places are those of the layer's first unit. With `updates`, running (2, units) takes a step.
     """
-    number, U = type(mean[0]), mean.size
-    for j in range(first, first + units):
+    number = type(mean[0])
+    for j in range(units):
         m, squares = np.float64(of_blocks[j]), np.float64(of_blocks[U + j])
         for k in range(1, (samples + block - 1) // block):
             before = k * block
@@ -112,43 +117,59 @@ def combine_moments(of_blocks, first, units, samples, block, mean, inv_std, runn
             squares += of_blocks[(2 * k + 1) * U + j] + apart * apart * before * here / (before + here)
         mean[j], inv_std[j] = m, 1 / np.sqrt(squares / samples + EPSILON)
         if updates and samples > 1:
-            running[0, j - first] += number(MOMENTUM) * (number(m) - running[0, j - first])
-            running[1, j - first] += number(MOMENTUM) * (number(squares / (samples - 1)) - running[1, j - first])
+            running[j] = running_step(running[j], number(m))
+            running[units + j] = running_step(running[units + j], number(squares / (samples - 1)))
 
 
-@kernel
-def combine_products(of_blocks, first, units, samples, block, gain, product, product_normal):
-    """E8: ⟨γ δ⟩ and ⟨γ δ ŝ⟩ of the batch from the sums of its blocks; gain is a place."""
-    U = product.size
-    for j in range(first, first + units):
+@routine
+def known_moments(running: Place, units: Size, inv_std: Place) -> None:
+    """E7: 1/√(v_j + ε) of the running v, which lies behind the running μ."""
+    number = type(inv_std[0])
+    for j in range(units):
+        inv_std[j] = number(1) / np.sqrt(running[units + j] + number(EPSILON))
+
+
+@routine
+def combine_products(
+    of_blocks: Place,
+    U: Size,
+    units: Size,
+    samples: Size,
+    block: Size,
+    gain: Place,
+    product: Place,
+    product_normal: Place,
+) -> None:
+    """E8: ⟨γ δ⟩ and ⟨γ δ ŝ⟩ of the batch from the sums of its blocks. All places are those of the layer's first unit."""
+    for j in range(units):
         total, total_normal = 0.0, 0.0
         for k in range((samples + block - 1) // block):
             total += of_blocks[2 * k * U + j]
             total_normal += of_blocks[(2 * k + 1) * U + j]
-        product[j] = gain[j - first] * total / samples
-        product_normal[j] = gain[j - first] * total_normal / samples
+        product[j] = gain[j] * total / samples
+        product_normal[j] = gain[j] * total_normal / samples
 
 
-@kernel
-def gain_gradient(of_blocks, U, blocks, first, units, g, adds):
+@routine
+def gain_gradient(of_blocks: Place, U: Size, blocks: Size, units: Size, g: Place, adds: Size) -> None:
     """E9: ∂L/∂b_j and, behind them, ∂L/∂γ_j, from the sums of the blocks, added to g where it `adds`. Writes g."""
     for j in range(units):
         for row in range(2):
             total = np.float64(g[row * units + j]) if adds else 0.0
             for k in range(blocks):
-                total += of_blocks[(2 * k + row) * U + first + j]
+                total += of_blocks[(2 * k + row) * U + j]
             g[row * units + j] = total
 
 
-@kernel
-def add(x, y, out, count):
-    """E10: h_j = a_j + h_i, a stretch of numbers at three places."""
+@routine
+def add(x: Place, y: Place, out: Place, count: Size) -> None:
+    """E10: h_j = a_j + h_i."""
     for p in range(count):
         out[p] = x[p] + y[p]
 
 
-@kernel
-def move(x, out, count):
+@routine
+def move(x: Place, out: Place, count: Size) -> None:
     """layout: a stretch of numbers from one place to another."""
     for p in range(count):
         out[p] = x[p]

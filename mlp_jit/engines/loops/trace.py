@@ -1,15 +1,15 @@
 """Every number of a pass of the loops engine, forward and back."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import loops
-from .layout import KIND, PLAIN, SKIPS, biases_view, gains_view, layer_view, weights_view
-
-if TYPE_CHECKING:
-    from ..network import Network
+from ...optimizers import SGD
+from ..contract import Recipe, Regularization, Samples
+from ..layout import KIND, PLAIN, SKIPS, biases_view, gains_view, layer_view, weights_view
+from ..plan import Plan
+from .session import Session, all_of, net_of, rules_of, state_of
+from .steps import gradient_of
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,14 @@ class Trace:
     gain_gradients: tuple[np.ndarray | None, ...]
 
 
-def trace(network: "Network", X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Trace:
+def trace(plan: Plan, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -> Trace:
     """Every number of every layer for the rows of X, from the serial kernels that train; L, ∂L/∂θ with the weights."""
-    L, out = loops.gradient(network, X, y, sample_weight, n_threads=1)
-    rows, table, same_weight = X.shape[0], network.table, np.ones_like(sample_weight)
+    L, out = Session(plan, Recipe(SGD(), len(X), n_threads=1)).gradient(Samples(X, y, sample_weight))
+    rows, table, same_weight = len(X), plan.table, np.ones_like(sample_weight)
     same_weight.flags.writeable = False  # the signature that is compiled already
-    _, work = loops.gradient_of.serial(
-        table, network.params, loops.state_of(network), network.loss_function.code, network.loss_parameters,
-        X, y, same_weight, network.dtype.type(0), rows, np.empty_like(network.params),
-    )  # fmt: skip
-    layers = range(1, len(network.sizes))
+    data, rules = all_of(Samples(X, y, same_weight)), rules_of(plan, Regularization())
+    _, work = gradient_of.serial(net_of(plan), state_of(plan), data, rules, rows, np.empty_like(plan.params))
+    layers = range(1, len(plan.sizes))
     skipped, normalized = table[:, SKIPS] > 0, table[:, KIND] != PLAIN
     skipped[0] = True  # the inputs are in h
     return Trace(

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from .._jit import kernel
-from .._math import erf
-from ..activations import INVERSE_SQRT_TAU, LEAK, SELU_ALPHA, SELU_SCALE, SQRT_HALF
-from ..dropout import dropout_key, dropout_mask
-from .normalization import EPSILON, MOMENTUM
+from ..._jit import kernel
+from ..._math import erf
+from ...activations import INVERSE_SQRT_TAU, LEAK, SELU_ALPHA, SELU_SCALE, SQRT_HALF
+from ...dropout import dropout_key, dropout_mask
+from ..statistics import EPSILON, MOMENTUM
 
 
 class Layer:

@@ -2,24 +2,23 @@
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from .training import Training
+from .history import Training
 
 
 class Callback:
     """Three moments of a fit. `training` has `network`, `history`, `epochs` and `stop(reason)`."""
 
-    def on_start(self, training: "Training") -> None:
+    def on_start(self, training: Training) -> None:
         """Before the first epoch."""
 
-    def on_epoch(self, training: "Training") -> None:
+    def on_epoch(self, training: Training) -> None:
         """After an epoch, its figures being the last of `training.history`."""
 
-    def on_end(self, training: "Training") -> None:
+    def on_end(self, training: Training) -> None:
         """After the last epoch, also when an error or Ctrl-C ended it."""
 
 
@@ -38,11 +37,11 @@ class EarlyStopping(Callback):
         self.best_params: np.ndarray | None = None
         self.best_state: np.ndarray | None = None
 
-    def on_start(self, training: "Training") -> None:
+    def on_start(self, training: Training) -> None:
         self.best, self.best_epoch, self.waited = math.inf, 0, 0
         self.best_params = self.best_state = None
 
-    def on_epoch(self, training: "Training") -> None:
+    def on_epoch(self, training: Training) -> None:
         loss = training.history.watched[-1]
         if loss < self.best:
             self.waited = 0 if loss < self.best - self.tol else self.waited + 1
@@ -53,7 +52,7 @@ class EarlyStopping(Callback):
         if self.waited >= self.patience:
             training.stop(f"no better loss for {self.patience} epochs; best {self.best:.6g} in epoch {self.best_epoch}")
 
-    def on_end(self, training: "Training") -> None:
+    def on_end(self, training: Training) -> None:
         if self.best_params is not None:
             training.network.params[:], training.network.state[:] = self.best_params, self.best_state
 
@@ -73,25 +72,25 @@ class Progress(Callback):
         """Where it writes to."""
         return self.file or sys.stderr
 
-    def on_start(self, training: "Training") -> None:
+    def on_start(self, training: Training) -> None:
         self._bar = self.open_bar()
         if self._bar:
             self._task = self._bar.add_task("", total=training.epochs, figures="")
             self._bar.start()
 
-    def on_epoch(self, training: "Training") -> None:
+    def on_epoch(self, training: Training) -> None:
         if self._bar:
             figures = training.history.last_line()
             self._bar.update(self._task, completed=len(training.history.loss), figures=figures)
         else:
             self.print_line(training)
 
-    def on_end(self, training: "Training") -> None:
+    def on_end(self, training: Training) -> None:
         if self._bar:
             self._bar.stop()
             self._bar = None
 
-    def print_line(self, training: "Training") -> None:
+    def print_line(self, training: Training) -> None:
         """The figures of the epoch just done, if it is one of the about ten."""
         done = len(training.history.loss)
         if done == 1 or done == training.epochs or done % max(1, training.epochs // 10) == 0:

@@ -1,75 +1,22 @@
-"""fit: mini-batches, shuffling, validation, early stopping, history.
+"""fit: mini-batches, shuffling, validation, early stopping, history."""
 
-An epoch runs in compiled calls of about a tenth of a second, cut between steps: between two of them a Ctrl-C is heard
-and a memory-mapped or sparse X is read on. Where an epoch is cut changes no bit of the result.
-"""
-
-import sys
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from . import validation
+from .. import validation
+from ..engines import DEFAULT, ENGINES
+from ..engines.contract import Recipe, Regularization, Session
+from ..network import Network, generator
+from ..optimizers import OPTIMIZERS, Optimizer
+from ..schedules import SCHEDULES, Cosine, Schedule
 from .callbacks import Callback, EarlyStopping
-from .engines import DEFAULT, ENGINES
-from .engines.contract import Engine, Regularization, mean_loss
-from .network import Network, generator
-from .optimizers import OPTIMIZERS, Optimizer
-from .schedules import SCHEDULES, Schedule
-
-SECONDS_PER_CALL = 0.1
-
-
-@dataclass
-class History:
-    """What each epoch came to: one figure an epoch in every list.
-
-    `loss` is the mean over the epoch's batches, each before its step, with L2 and dropout as trained.
-    `validation_loss` (without either) and `validation_accuracy` are empty without validation data; the accuracy is
-    also empty where the output is no class. `validation_score` is what an estimator judges its validation set by.
-    `learning_rate` is the epoch's last. `stopped` says why fit ended early, if it did.
-    """
-
-    loss: list[float] = field(default_factory=list)
-    validation_loss: list[float] = field(default_factory=list)
-    validation_accuracy: list[float] = field(default_factory=list)
-    validation_score: list[float] = field(default_factory=list)
-    learning_rate: list[float] = field(default_factory=list)
-    stopped: str | None = None
-
-    @property
-    def watched(self) -> list[float]:
-        """The loss that stopping and plateaus go by: the validation loss where there is one."""
-        return self.validation_loss or self.loss
-
-    def last_line(self) -> str:
-        """The last epoch's figures in words."""
-        figures = [f"loss {self.loss[-1]:.4f}"]
-        if self.validation_loss:
-            figures.append(f"validation loss {self.validation_loss[-1]:.4f}")
-        if self.validation_accuracy:
-            figures.append(f"accuracy {self.validation_accuracy[-1]:.4f}")
-        if self.validation_score:
-            figures.append(f"score {self.validation_score[-1]:.4f}")
-        return "  ".join(figures)
-
-
-@dataclass
-class Training:
-    """A fit under way, as callbacks see it."""
-
-    network: Network
-    history: History
-    epochs: int
-
-    def stop(self, reason: str) -> None:
-        """End the fit after this epoch."""
-        self.history.stopped = reason
+from .data import Data
+from .epochs import Epochs, evaluate
+from .history import History, Training
 
 
 def fit(
@@ -110,7 +57,7 @@ def fit(
     learning_rate : float
         η before the schedule.
     schedule : str or Schedule
-        constant, inverse_scaling, exponential, step, cosine, on_plateau; see `mlp_jit.schedules`.
+        constant, inverse_scaling, exponential, step, cosine (over all epochs), on_plateau; see `mlp_jit.schedules`.
     batch_size : int
         Samples a step; the last batch of an epoch may be smaller. Batch normalisation keeps a batch's numbers in memory
         all at once, and learns nothing about W from a batch of one.
@@ -159,7 +106,8 @@ def fit(
     data = Data(network, X, y, sample_weight)
     held_out = _held_out(network, validation_data)
     stepper: Optimizer = validation.instance("optimizer", optimizer, OPTIMIZERS, Optimizer)
-    pacer: Schedule = validation.instance("schedule", schedule, SCHEDULES, Schedule)
+    epochs, history = validation.integer("epochs", epochs, 0), History()
+    pacer = _schedule(schedule, epochs)
     rng = generator(random_state)
     dropout = validation.dropout(dropout, len(network.sizes) - 2)
     regularization = Regularization(
@@ -170,33 +118,29 @@ def fit(
         clip_value=np.inf if clip_value is None else validation.number("clip_value", clip_value, 0, open_minimum=True),
         clip_norm=np.inf if clip_norm is None else validation.number("clip_norm", clip_norm, 0, open_minimum=True),
     )
-    runner = Epochs(
-        network,
-        validation.lookup("engine", engine, ENGINES),
-        data,
+    recipe = Recipe(
         stepper,
-        pacer,
-        validation.number("learning_rate", learning_rate, 0, open_minimum=True),
         min(validation.integer("batch_size", batch_size, 1), len(data)),
         regularization,
         validation.n_threads(n_threads),
     )
-    if network.state.size and runner.batch_size == 1:
+    if network.state.size and recipe.batch_size == 1:
         raise ValueError(f"batch_size: expected at least 2 with batch normalisation, got 1 (of {len(data)} samples)")
-    training = Training(network, History(), validation.integer("epochs", epochs, 0))
+    session = validation.lookup("engine", engine, ENGINES).session(network, recipe)
+    rate = validation.number("learning_rate", learning_rate, 0, open_minimum=True)
     run(
-        training,
-        runner,
-        None if held_out is None else partial(_validate, runner, held_out),
+        Training(network, history, epochs),
+        Epochs(session, data, pacer, rate),
+        None if held_out is None else partial(_validate, session, held_out),
         _callbacks(callbacks, early_stopping),
         rng if shuffle else None,
     )
-    return training.history
+    return history
 
 
 def run(
     training: Training,
-    runner: "Epochs",
+    runner: Epochs,
     validate: Callable[[Training], None] | None,
     callbacks: Sequence[Callback],
     rng: np.random.Generator | np.random.RandomState | None,
@@ -250,23 +194,20 @@ def end_callbacks(callbacks: list[Callback], training: Training) -> None:
             end_callbacks(callbacks[1:], training)
 
 
-def _validate(runner: "Epochs", held_out: "Data", training: Training) -> None:
+def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:
+    """By name, the cosine falls over all epochs of the fit."""
+    if schedule == "cosine":
+        return Cosine(epochs=max(1, epochs))
+    found: Schedule = validation.instance("schedule", schedule, SCHEDULES, Schedule)
+    return found
+
+
+def _validate(session: Session, held_out: Data, training: Training) -> None:
     network, history = training.network, training.history
-    loss, outputs = evaluate(network, runner.engine, held_out, runner.n_threads)
+    loss, outputs = evaluate(session, held_out.parts())
     history.validation_loss.append(loss)
     if network.output in ("softmax", "sigmoid", "step"):
         history.validation_accuracy.append(accuracy(outputs, held_out.y, one_class=network.output == "softmax"))
-
-
-def evaluate(network: Network, engine: Engine, data: "Data", n_threads: int | None) -> tuple[float, np.ndarray]:
-    """L and the outputs (n_samples, n_outputs) over all of the data, part by part."""
-    sums, outputs = np.zeros(2), []
-    for X, y, sample_weight in data.parts():
-        loss, part = engine.evaluate(network, X, y, sample_weight, n_threads=n_threads)
-        N = sample_weight.sum(dtype=np.float64)
-        sums += N * loss, N
-        outputs.append(part)
-    return mean_loss(sums), outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray, *, one_class: bool) -> float:
@@ -277,88 +218,6 @@ def accuracy(outputs: np.ndarray, y: np.ndarray, *, one_class: bool) -> float:
     if one_class:
         return float(np.mean(outputs.argmax(axis=1) == y.argmax(axis=1)))
     return float(np.mean(((outputs >= 0.5) == (y >= 0.5)).all(axis=1)))
-
-
-class Data:
-    """X, y and sample_weight as an engine takes them: whole, or a slice at a time where X is sparse, or mapped from a
-    file and not as an engine needs it.
-    """
-
-    def __init__(self, network: Network, X: Any, y: Any, sample_weight: Any) -> None:
-        self.dtype, sparse = network.dtype, validation.is_sparse(X)
-        array = (
-            validation.sparse_matrix("X", X, network.sizes[0], network.dtype)
-            if sparse
-            else validation.finite("X", validation.matrix("X", X, network.sizes[0]), network.dtype)
-        )
-        n_samples = array.shape[0]
-        self.y = network.check_targets(y, n_samples)
-        self.sample_weight = validation.weights("sample_weight", sample_weight, n_samples, network.dtype)
-        fits = not sparse and array.dtype == network.dtype and array.flags.c_contiguous
-        self.whole = fits or not (sparse or isinstance(X, np.memmap))
-        self.X = validation.for_engine(array, network.dtype) if self.whole else array
-        self.rows_at_once = sys.maxsize if self.whole else max(1, validation.CHUNK // array.shape[1])
-
-    def __len__(self) -> int:
-        return len(self.y)
-
-    def slice(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """X, y and sample_weight with `places`, where in them the samples of `order` lie."""
-        if self.whole:
-            return self.X, self.y, self.sample_weight, order
-        parts = validation.dense(self.X[order]), self.y[order], self.sample_weight[order]
-        X, y, weight = (validation.for_engine(part, self.dtype) for part in parts)
-        return X, y, weight, np.arange(order.size)
-
-    def parts(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """X, y and sample_weight of all rows in turn."""
-        rows = np.arange(len(self))
-        for start in range(0, len(self), self.rows_at_once):
-            yield self.slice(rows[start : start + self.rows_at_once])[:3]
-
-
-class Epochs:
-    """Runs epochs on one engine, in calls of about `SECONDS_PER_CALL`."""
-
-    def __init__(
-        self,
-        network: Network,
-        engine: Engine,
-        data: Data,
-        optimizer: Optimizer,
-        schedule: Schedule,
-        learning_rate: float,
-        batch_size: int,
-        regularization: Regularization,
-        n_threads: int | None,
-    ) -> None:
-        self.network, self.engine, self.data, self.optimizer = network, engine, data, optimizer
-        self.schedule, self.learning_rate, self.batch_size = schedule, learning_rate, batch_size
-        self.regularization, self.n_threads = regularization, n_threads
-        self.steps_per_call = max(1, int(2e8 / (batch_size * network.n_params)))  # until a call has been timed
-
-    def run(self, epoch: int, order: np.ndarray) -> tuple[float, float]:
-        """One epoch: its mean loss and its last learning rate."""
-        n_steps = -(-order.size // self.batch_size)
-        rates = self.learning_rate * self.schedule.factors(epoch + np.arange(n_steps) / n_steps)
-        return self.train(order, rates), float(rates[-1])
-
-    def train(self, order: np.ndarray, rates: np.ndarray) -> float:
-        """A step for each of `rates` on the samples of `order`; their mean loss."""
-        step, loss, sums = 0, 0.0, np.zeros(2)
-        while step < rates.size:
-            steps = min(self.steps_per_call, rates.size - step, max(1, self.data.rows_at_once // self.batch_size))
-            part = order[step * self.batch_size : (step + steps) * self.batch_size]
-            X, y, sample_weight, places = self.data.slice(part)
-            started = time.perf_counter()
-            loss = self.engine.train_epoch(
-                self.network, X, y, sample_weight, part, self.batch_size, self.optimizer, rates[step : step + steps],
-                places=places, sums=sums, regularization=self.regularization, n_threads=self.n_threads,
-            )  # fmt: skip
-            per_step = (time.perf_counter() - started) / steps
-            self.steps_per_call = max(1, int(SECONDS_PER_CALL / per_step))
-            step += steps
-        return loss
 
 
 def _held_out(network: Network, validation_data: Any) -> Data | None:
@@ -382,14 +241,13 @@ def seed(rng: np.random.Generator | np.random.RandomState) -> int:
 
 
 def _callbacks(callbacks: Iterable[Callback], early_stopping: int | EarlyStopping | None) -> list[Callback]:
+    """Early stopping first, so that the others' on_end find the best parameters put back."""
     if not isinstance(callbacks, Iterable):
         raise TypeError(f"callbacks: expected a sequence of Callback objects, got {callbacks!r}")
     result = list(callbacks)
     for callback in result:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks: expected Callback objects, got {callback!r}")
-    if isinstance(early_stopping, EarlyStopping):
-        result.append(early_stopping)
-    elif early_stopping is not None:
-        result.append(EarlyStopping(validation.integer("early_stopping", early_stopping, 1)))
-    return result
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        early_stopping = EarlyStopping(validation.integer("early_stopping", early_stopping, 1))
+    return result if early_stopping is None else [early_stopping, *result]

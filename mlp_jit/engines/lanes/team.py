@@ -19,7 +19,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .._jit import call_entry, kernel
+from ..._jit import kernel
 
 LINE = 16  # int64 in two cache lines, which processors fetch together
 PHASE = 2**32
@@ -30,11 +30,6 @@ PAUSES = {
     "arm64": ("llvm.aarch64.hint", [1]),
 }
 GIVE_WAY = ctypes.CDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
-
-
-def new_counters(workers: int) -> np.ndarray:
-    """All counters of a team, at zero."""
-    return np.zeros((1 + workers) * LINE, np.int64)
 
 
 def give_way() -> int:
@@ -93,6 +88,18 @@ def pause(typingctx):
     return types.void(), codegen
 
 
+@intrinsic
+def call_system(typingctx, address):
+    """Call the system's function at this address, which takes nothing."""
+
+    def codegen(context, builder, signature, args):
+        function_type = ir.FunctionType(ir.IntType(32), [])
+        builder.call(builder.inttoptr(args[0], function_type.as_pointer()), [])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), codegen
+
+
 # --------------------------------------------------------------------------------------- a phase
 
 
@@ -127,5 +134,5 @@ def wait(counters, finished, give_way):
         pause()
         spins += 1
         if spins > SPINS:
-            call_entry(give_way, ())
+            call_system(give_way)
     return finished

@@ -4,8 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._jit import owner
-from .layout import N_OUT, UNITS
+from ..._jit import owner
+from ..layout import N_OUT, UNITS
 
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
 

@@ -4,10 +4,10 @@ A tile has M rows of V vectors of `lanes` numbers. To Numba it is a value whose 
 vectors, so a loop that only adds to it keeps it in registers:
 
 - `tile_zero(M, V, out)` starts it from 0; `tile_rows(M, V, b, p)` from b[p + m] in every lane of row m; and
-  `tile_load(M, V, x, p, stride, count)` from x[p + m·stride : … + count], 0 in the lanes behind;
+  `tile_load(M, V, x, p, stride, rows, count)` from x[p + m·stride : … + count], 0 in the lanes and rows behind;
 - `tile_fma(tile, w, p, stride, a, q)` adds w[p + m·stride] · a[q : q + V·lanes] to row m: the heart of E1, E3 and E4;
-- `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, count)` `count` lanes of
-  each.
+- `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, rows, count)` `count`
+  lanes of the first `rows`.
 
 `row_sum`, `row_dot` and `row_squares` sum over a row, `transpose` turns a square of numbers in registers, `copy_row`
 moves NEURONS of them, and `view` makes an array of a part of a flat one without a reference count. M and V reach
@@ -176,18 +176,19 @@ def tile_rows(typingctx, M, V, b, p):
     return tile(M, V, b, types.intp), codegen
 
 
-def _places(builder, tile, p, stride, count=None):
+def _places(builder, tile, p, stride, rows=None, count=None):
     """(number in the tile, index of its first lane, lanes that count) for each vector."""
     for m in range(tile.rows):
         row = builder.add(p, builder.mul(stride, I64(m)))
+        here = None if rows is None else builder.select(builder.icmp_signed("<", I64(m), rows), count, I64(0))
         for v in range(tile.vectors):
-            left = None if count is None else builder.sub(count, I64(v * tile.lanes))
+            left = None if here is None else builder.sub(here, I64(v * tile.lanes))
             yield m * tile.vectors + v, builder.add(row, I64(v * tile.lanes)), left
 
 
 @intrinsic(prefer_literal=True)
-def tile_load(typingctx, M, V, x, p, stride, count):
-    """The tile whose row m is x[p + m·stride : … + count], with 0 in the lanes behind."""
+def tile_load(typingctx, M, V, x, p, stride, rows, count):
+    """The tile whose row m is x[p + m·stride : … + count], with 0 in the lanes behind, and in the rows after `rows`."""
     tile = TileType(x.dtype, M.literal_value, V.literal_value)
 
     def codegen(context, builder, signature, args):
@@ -197,20 +198,26 @@ def tile_load(typingctx, M, V, x, p, stride, count):
             value = builder.insert_value(value, _load_part(builder, data, index, _vector(tile.dtype), left), k)
         return value
 
-    return tile(M, V, x, types.intp, types.intp, types.intp), codegen
+    return tile(M, V, x, types.intp, types.intp, types.intp, types.intp), codegen
 
 
-@intrinsic
-def tile_fma(typingctx, tile, w, p, stride, a, q):
-    """tile[m, :] + w[p + m·stride] · a[q : q + V·lanes] for every row m."""
+def _multiply_add(tile, w, a, *count):
+    """The signature and the code of `tile_fma` and, with a type for `count`, of `tile_fma_part`."""
 
     def codegen(context, builder, signature, args):
-        value, w, p, stride, a, q = args
+        value, w, p, stride, a, q, *count = args
         w_data, a_data = _data(context, builder, signature.args[1], w), _data(context, builder, signature.args[4], a)
         vector = _vector(tile.dtype)
         name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
         fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        lanes = [_load(builder, a_data, builder.add(q, I64(v * tile.lanes)), vector) for v in range(tile.vectors)]
+        lanes = []
+        for v in range(tile.vectors):
+            first = I64(v * tile.lanes)
+            place = builder.add(q, first)
+            if count:
+                lanes.append(_load_part(builder, a_data, place, vector, builder.sub(count[0], first)))
+            else:
+                lanes.append(_load(builder, a_data, place, vector))
         for m in range(tile.rows):
             number = builder.load(builder.gep(w_data, [builder.add(p, builder.mul(stride, I64(m)))]))
             factor = _splat(builder, number, vector)
@@ -220,7 +227,19 @@ def tile_fma(typingctx, tile, w, p, stride, a, q):
                 value = builder.insert_value(value, total, k)
         return value
 
-    return tile(tile, w, types.intp, types.intp, a, types.intp), codegen
+    return tile(tile, w, types.intp, types.intp, a, types.intp, *count), codegen
+
+
+@intrinsic
+def tile_fma(typingctx, tile, w, p, stride, a, q):
+    """tile[m, :] + w[p + m·stride] · a[q : q + V·lanes] for every row m."""
+    return _multiply_add(tile, w, a)
+
+
+@intrinsic
+def tile_fma_part(typingctx, tile, w, p, stride, a, q, count):
+    """tile[m, :] + w[p + m·stride] · a[q : q + count] for every row m, and 0 for a in the lanes behind."""
+    return _multiply_add(tile, w, a, types.intp)
 
 
 @intrinsic
@@ -237,8 +256,8 @@ def tile_store(typingctx, tile, x, p, stride):
 
 
 @intrinsic
-def tile_store_part(typingctx, tile, x, p, stride, count):
-    """x[p + m·stride : … + count] = the first `count` lanes of tile[m, :], for every row m."""
+def tile_store_part(typingctx, tile, x, p, stride, rows, count):
+    """x[p + m·stride : … + count] = the first `count` lanes of tile[m, :], for the first `rows` rows m."""
 
     def codegen(context, builder, signature, args):
         data = _data(context, builder, signature.args[1], args[1])
@@ -246,7 +265,7 @@ def tile_store_part(typingctx, tile, x, p, stride, count):
             _store_part(builder, builder.extract_value(args[0], k), data, index, left)
         return context.get_dummy_value()
 
-    return types.void(tile, x, types.intp, types.intp, types.intp), codegen
+    return types.void(tile, x, types.intp, types.intp, types.intp, types.intp), codegen
 
 
 # ------------------------------------------------------------------------------------- sums of a row
@@ -374,6 +393,16 @@ def at(typingctx, flat, p):
 
 
 @intrinsic
+def is_place(typingctx, place):
+    """Whether a place is not that of address 0."""
+
+    def codegen(context, builder, signature, args):
+        return builder.icmp_unsigned("!=", builder.ptrtoint(args[0], I64), I64(0))
+
+    return types.boolean(place), codegen
+
+
+@intrinsic
 def copy_row(typingctx, source, q, out, p):
     """out[p : p + NEURONS] = source[q : q + NEURONS]."""
 
@@ -389,7 +418,7 @@ def copy_row(typingctx, source, q, out, p):
 @intrinsic
 def view(typingctx, flat, p, rows, columns):
     """flat[p : p + rows·columns] as a (rows, columns) array. It owns nothing: `flat` must outlive it."""
-    matrix = types.Array(flat.dtype, 2, "C", readonly=not flat.mutable)
+    matrix = types.Array(flat.dtype, 2, "C", readonly=not getattr(flat, "mutable", True))
 
     def codegen(context, builder, signature, args):
         return _borrowed(context, builder, matrix, signature.args[0], args, [args[2], args[3]])
@@ -400,7 +429,7 @@ def view(typingctx, flat, p, rows, columns):
 @intrinsic
 def stretch(typingctx, flat, p, count):
     """flat[p : p + count]. It owns nothing: `flat` must outlive it."""
-    part = types.Array(flat.dtype, 1, "C", readonly=not flat.mutable)
+    part = types.Array(flat.dtype, 1, "C", readonly=not getattr(flat, "mutable", True))
 
     def codegen(context, builder, signature, args):
         return _borrowed(context, builder, part, signature.args[0], args, [args[2]])

@@ -1,0 +1,105 @@
+"""The contract by the loops: a session keeps the records that its drivers take, and makes its scratch anew in each call."""
+
+import numpy as np
+
+from ..._jit import call
+from ..contract import Recipe, Regularization, Samples
+from ..plan import Plan
+from .steps import Data, Net, Rules, Steps, evaluate_rows, forward_rows, gradient_of, train_steps
+
+ROWS = 1024  # samples in a chunk
+PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used; an estimate, still to be measured
+
+
+def net_of(plan: Plan) -> Net:
+    """The network's record."""
+    return Net(plan.table, plan.params, plan.loss_function.code, plan.loss_parameters)
+
+
+def state_of(plan: Plan) -> np.ndarray | None:
+    """None is a type of its own, for which E7 to E10 are not even compiled."""
+    return plan.state if plan.extended else None
+
+
+def rules_of(plan: Plan, regularization: Regularization) -> Rules:
+    """The rules' record."""
+    r = regularization
+    dropout, seed = r.dropout_by_layer(plan.sizes), np.uint64(r.seed)
+    return Rules(plan.dtype.type(r.l2), r.l2_per_sample, dropout, seed, r.clip_value, r.clip_norm)
+
+
+def chunk_of(samples: int) -> int:
+    """The samples of a chunk."""
+    return max(1, min(ROWS, samples))
+
+
+def is_parallel(plan: Plan, rows: int) -> bool:
+    """Whether so many rows at a time are worth threads."""
+    return rows * plan.params.size >= PARALLEL_WORK
+
+
+class Session:
+    """See `contract.Session`."""
+
+    def __init__(self, plan: Plan, recipe: Recipe) -> None:
+        self.plan, self.recipe = plan, recipe
+        self._rules = rules_of(plan, recipe.regularization)
+
+    def train(
+        self,
+        samples: Samples,
+        order: np.ndarray,
+        rates: np.ndarray,
+        figures: np.ndarray,
+        places: np.ndarray | None = None,
+    ) -> None:
+        plan, optimizer, batch_size = self.plan, self.recipe.optimizer, self.recipe.batch_size
+        optimizer.start(plan.params)
+        data = Data(*samples, order, order if places is None else places)
+        steps = Steps(
+            optimizer.code,
+            optimizer.moments,
+            optimizer.settings,
+            optimizer.decoupled_decay,
+            batch_size,
+            rates,
+            optimizer.t,
+        )
+        rows = min(batch_size, order.size)
+        self._call(train_steps, rows, data, self._rules, steps, self._batch_chunk(rows), figures)
+        optimizer.t += rates.size
+
+    def gradient(self, samples: Samples, *, l2: float = 0.0) -> tuple[float, np.ndarray]:
+        out, rows = np.empty_like(self.plan.params), len(samples.X)
+        rules = rules_of(self.plan, Regularization(l2=l2))
+        L, _ = self._call(gradient_of, rows, all_of(samples), rules, self._batch_chunk(rows), out)
+        return float(L), out
+
+    def evaluate(self, samples: Samples) -> tuple[float, np.ndarray]:
+        plan, rows = self.plan, len(samples.X)
+        out, rules = np.empty((rows, plan.sizes[-1]), plan.dtype), rules_of(plan, Regularization())
+        L = self._call(evaluate_rows, chunk_of(rows), all_of(samples), rules, chunk_of(rows), out)
+        return float(L), out
+
+    def _batch_chunk(self, samples: int) -> int:
+        """Batch normalisation looks at all samples of a batch at once."""
+        return max(1, samples) if self.plan.state.size else chunk_of(samples)
+
+    def _call(self, driver, rows, *arguments):  # type: ignore[no-untyped-def]
+        plan, n_threads = self.plan, self.recipe.n_threads
+        parallel = is_parallel(plan, rows)
+        return call(driver, net_of(plan), state_of(plan), *arguments, n_threads=n_threads, parallel=parallel)
+
+
+def all_of(samples: Samples) -> Data:
+    """All samples, in the order of their rows."""
+    order = np.arange(len(samples.X))
+    return Data(*samples, order, order)
+
+
+def forward(plan: Plan, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+    """E1: the outputs for X, see `contract.Engine`."""
+    rows, out = chunk_of(len(X)), np.empty((len(X), plan.sizes[-1]), plan.dtype)
+    rules, parallel = rules_of(plan, Regularization()), is_parallel(plan, rows)
+    call(forward_rows, net_of(plan), state_of(plan), X, rules, rows, out, n_threads=n_threads, parallel=parallel)
+    return out

@@ -16,8 +16,8 @@ import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 SOURCES = (  # all that may be compiled, or be a constant in what is
-    "_cache", "_jit", "_notice", "_math", "validation", "activations", "losses", "optimizers", "initializers",
-    "schedules", "dropout", "engines/*", "engines/*/*",
+    "_cache", "_jit", "_notice", "_straight", "_math", "validation", "activations", "losses", "optimizers",
+    "initializers", "schedules", "dropout", "engines/*", "engines/*/*",
 )  # fmt: skip
 
 

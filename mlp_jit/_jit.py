@@ -1,6 +1,6 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Eight ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Seven ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels. It borrows the arrays it is given.
 - `owner`: a kernel that makes arrays, returns one, or calls an owner.
@@ -10,7 +10,6 @@ Eight ways to compile, all lazily (importing compiles nothing) and all with the 
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `rare_twins`: twins that no caller compiles before it needs them.
 - `routine`: one serial function that compiled code runs by its address (`run`, `run_by_all`).
-- `by_dtype`: a scalar function with one body for float32 and one for float64.
 
 `call` runs twins or a crossing: it picks the serial or the parallel one and keeps Numba's threading layers safe.
 
@@ -39,7 +38,7 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from ._cache import FunctionFiles
 from ._notice import Wait
@@ -272,27 +271,6 @@ class Crossing:
 
     serial: Callable
     parallel: Callable
-
-
-def by_dtype(*, float32: Any, float64: Any) -> Callable[[Callable], Callable]:
-    """Give a one-argument scalar function one compiled body for float32 and another for float64.
-
-    The decorated function keeps its name and docstring; its own body is never run.
-    """
-
-    def decorate(signature: Callable) -> Callable:
-        @functools.wraps(signature)
-        def scalar(x: Any) -> Any:
-            return float32(x) if isinstance(x, np.float32) else float64(x)
-
-        @overload(scalar, jit_options=FLAGS | {"forceinline": True, "_nrt": False})
-        def choose(x):  # without annotations: Numba compares this signature with the body's
-            body = float32 if x == numba.types.float32 else float64
-            return lambda x: body(x)
-
-        return scalar
-
-    return decorate
 
 
 # --------------------------------------------------------------------------------------- threads

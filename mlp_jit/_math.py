@@ -1,7 +1,7 @@
 """exp, expm1, log1p, softplus, sigmoid, tanh and erf of one number; LLVM vectorises the loop around them.
 
-Without SVML, Numba makes np.exp and its kin one call to libm an element. Here each is straight-line
-arithmetic without calls, branches or tables, for float32 and float64, and returns the dtype it was given.
+Without SVML, Numba makes np.exp and its kin one call to libm an element. Here each is straight-line arithmetic
+without calls, branches or tables (`_straight`), for float32 and float64, and returns the dtype it was given.
 Two pieces carry them all: 2ᵏ expm1(r) for the exponentials, k ln 2 + log1p(f) for the logarithms.
 
 | function | error in ULP, float32 | float64 | ns an element, float32 (libm's) | float64 (libm's) |
@@ -25,8 +25,10 @@ tanh and erf end at exactly 0 or ±1 and never turn back on the way there.
 
 Tried, and worse:
 
-- `kernel` for `inlined`: LLVM leaves the long ones as calls; softplus and erf of float64 take 14 and 13 ns.
-- One Horner's rule for the 24 terms of erf: LLVM does not unroll it, so nothing vectorises; 24 ns.
+- Each function and each piece compiled by Numba, to be inlined: 14 compilations and 0.6 s for a loop around exp, cold,
+  which takes 1 and 0.04 s now. The pieces as templates and intrinsics of Numba's: 2 and 0.15 s.
+- Not inlined: LLVM leaves the long ones as calls; softplus and erf of float64 take 14 and 13 ns.
+- Horner's rule as a loop of the compiled code: LLVM does not unroll the 24 terms of erf, so nothing vectorises; 24 ns.
 - fastmath's `reassoc`, which undoes Cody and Waite's reduction: exp is off by 4 ULP in float32, 210 in float64.
 - exp with 2ᵏ in one factor: 0.27 ns for 0.33 in float32, but results below 1e-37 are lost.
 - tanh as t/(t + 2), t = expm1(2 abs x): 2.4 and 2.6 ULP, unsteady next to 1; with -2 abs x: 2.5 in both.
@@ -36,11 +38,8 @@ Tried, and worse:
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba.core import cgutils
-from numba.extending import intrinsic, overload
 
-from ._jit import FLAGS, by_dtype, inlined
+from ._straight import fma, number_of, straight_line, where
 
 # ------------------------------------------------------------------------------------- constants
 
@@ -52,6 +51,11 @@ class Constants(NamedTuple):
     for the relative error of the function they serve, the coefficients then rounded one at a time.
     """
 
+    number: type
+    integer: type  # of as many bits
+    mantissa: Any  # how many of them hold it
+    root: Any  # the bits of √½, which `_exponent` counts from
+    bias: Any  # added to a whole number k, it leaves k + the exponent's bias in the lowest bits of the sum
     ln2_high: Any  # ln 2 = high + low, Cody and Waite's split: k * high is exact for every k in use
     ln2_low: Any
     largest: Any
@@ -65,9 +69,13 @@ class Constants(NamedTuple):
     erf: tuple  # -log(1 - erf(a))/a - 1 on 0 ≤ a ≤ erf_most; an even number of terms
 
 
-def _constants(number: type, **values: Any) -> Constants:
+def _constants(number: type, integer: type, *, mantissa: int, root: int, **values: Any) -> Constants:
     """The constants as numbers of one dtype: a literal would make float32 arithmetic float64."""
     return Constants(
+        number,
+        integer,
+        integer(mantissa),
+        integer(root),
         largest=np.finfo(number).max,
         **{
             name: tuple(map(number, value)) if isinstance(value, tuple) else number(value)
@@ -78,6 +86,10 @@ def _constants(number: type, **values: Any) -> Constants:
 
 FLOAT32 = _constants(
     np.float32,
+    np.int32,
+    mantissa=23,
+    root=0x3F3504F3,
+    bias=1.5 * 2**23 + 127,
     ln2_high=0.693359375,
     ln2_low=-2.12194440e-4,
     exp_least=-104,
@@ -95,6 +107,10 @@ FLOAT32 = _constants(
 
 FLOAT64 = _constants(
     np.float64,
+    np.int64,
+    mantissa=52,
+    root=0x3FE6A09E667F3BCD,
+    bias=1.5 * 2**52 + 1023,
     ln2_high=6.93147180369123816490e-01,
     ln2_low=1.90821492927058770002e-10,
     exp_least=-746,
@@ -122,129 +138,65 @@ FLOAT64 = _constants(
 )
 
 
-@inlined
-def _float32(x):
-    """math: the constants of float32"""
-    return FLOAT32
-
-
-@inlined
-def _float64(x):
-    """math: the constants of float64"""
-    return FLOAT64
-
-
-@by_dtype(float32=_float32, float64=_float64)
 def _constants_for(x):
-    """math: the constants in the dtype of x"""
+    """The constants in the dtype of x"""
+    return FLOAT32 if number_of(x) is np.float32 else FLOAT64
 
 
 # ---------------------------------------------------------------------------------------- pieces
 
-# Added to a whole number k, these leave k + the exponent's bias in the lowest bits of the sum.
-BIAS32, BIAS64 = np.float32(1.5 * 2**23 + 127), np.float64(1.5 * 2**52 + 1023)
-# The bits of √½, which `_exponent` counts from.
-ROOT32, ROOT64 = np.int32(0x3F3504F3), np.int64(0x3FE6A09E667F3BCD)
 
-
-@inlined
-def _power32(k):
-    """math: 2ᵏ for a whole k from -126 to 127, by writing the exponent's bits"""
-    return np.int32(np.float32(k + BIAS32).view(np.int32) << 23).view(np.float32)
-
-
-@inlined
-def _power64(k):
-    """math: 2ᵏ for a whole k from -1022 to 1023, by writing the exponent's bits"""
-    return np.int64(np.float64(k + BIAS64).view(np.int64) << 52).view(np.float64)
-
-
-@by_dtype(float32=_power32, float64=_power64)
 def _power_of_two(k):
-    """math: 2ᵏ for a whole k; for NaN, any number: no conversion to int that NaN would make undefined."""
+    """2ᵏ for a whole k that the dtype has a normal 2ᵏ of, by writing the exponent's bits; for NaN, any number: no
+    conversion to int that NaN would make undefined
+    """
+    c = _constants_for(k)
+    return ((k + c.bias).view(c.integer) << c.mantissa).view(c.number)
 
 
-@inlined
-def _exponent32(x):
-    """math: the whole k with √½ ≤ x/2ᵏ < √2, from the bits of a normal x > 0"""
-    return np.float32(np.int32(np.float32(x).view(np.int32) - ROOT32) >> 23)
-
-
-@inlined
-def _exponent64(x):
-    """math: the whole k with √½ ≤ x/2ᵏ < √2, from the bits of a normal x > 0"""
-    k = np.int32((np.float64(x).view(np.int64) - ROOT64) >> 52)  # int32, as AVX2 converts no int64
-    return np.float64(k)
-
-
-@by_dtype(float32=_exponent32, float64=_exponent64)
 def _exponent(x):
-    """math: the k that brings x/2ᵏ nearest to 1."""
+    """The whole k with √½ ≤ x/2ᵏ < √2, from the bits of a normal x > 0"""
+    c = _constants_for(x)
+    k = (x.view(c.integer) - c.root) >> c.mantissa
+    return k.astype(np.int32).astype(c.number)  # by int32, as AVX2 converts no int64
 
 
-@intrinsic
-def _fmuladd(typingctx, x, y, z):
-    """LLVM's multiply-add: fused on every CPU that can, and in every copy of a function alike."""
-
-    def codegen(context, builder, signature, args):
-        number = args[0].type
-        function_type, name = ir.FunctionType(number, [number] * 3), f"llvm.fmuladd.f{x.bitwidth}"
-        return builder.call(cgutils.get_or_insert_function(builder.module, function_type, name), args)
-
-    return x(x, x, x), codegen
-
-
-def fma(x, y, z):
-    """x y + z, rounded once where the CPU has an instruction for it; only compiled."""
-    return x * y + z
-
-
-@overload(fma, jit_options=FLAGS | {"forceinline": True})
-def _fma(x, y, z):
-    return lambda x, y, z: _fmuladd(x, y, z)
-
-
-@inlined
 def _polynomial(x, coefficients):
-    """math: Horner's rule, which LLVM unrolls up to some 15 terms; beyond, the caller's loop stays scalar"""
-    y = coefficients[0]
-    for c in coefficients[1:]:
+    """Horner's rule, highest power first"""
+    y, *rest = coefficients
+    for c in rest:
         y = fma(y, x, c)
     return y
 
 
-@inlined
 def _reduced(x):
-    """math: k and expm1(r), with x = k ln 2 + r and abs(r) ≤ ½ ln 2 (Cody and Waite)"""
-    c, log2_e = _constants_for(x), type(x)(1.4426950408889634)
-    k = np.rint(x * log2_e)
+    """k and expm1(r), with x = k ln 2 + r and abs(r) ≤ ½ ln 2 (Cody and Waite)"""
+    c = _constants_for(x)
+    k = np.rint(x * number_of(x)(1.4426950408889634))
     r = fma(-k, c.ln2_low, fma(-k, c.ln2_high, x))
     return k, fma(r * r, _polynomial(r, c.expm1), r)
 
 
-@inlined
 def _exp(x):
-    """math: 2ᵏ (1 + expm1(r)), from exp_least to exp_most; 2ᵏ in two factors, as it may over- or underflow"""
+    """2ᵏ (1 + expm1(r)), from exp_least to exp_most; 2ᵏ in two factors, as it may over- or underflow"""
     k, q = _reduced(x)
-    half = np.floor(k * type(x)(0.5))
+    half = np.floor(k * number_of(x)(0.5))
     power = _power_of_two(half)
     return fma(power, q, power) * _power_of_two(k - half)
 
 
-@inlined
 def _expm1(x):
-    """math: 2 (2ᵏ⁻¹ expm1(r) + (2ᵏ⁻¹ - ½)), from expm1_least to exp_most; doubled last, as 2ᵏ may overflow"""
-    number = type(x)
+    """2 (2ᵏ⁻¹ expm1(r) + (2ᵏ⁻¹ - ½)), from expm1_least to exp_most; doubled last, as 2ᵏ may overflow"""
+    number = number_of(x)
     k, q = _reduced(x)
     power = _power_of_two(k - number(1))
     y = fma(power, q, power - number(0.5))
     return y + y
 
 
-@inlined
 def _log1p(x):
-    """math: k ln 2 + log1p(f) with 1 + x = 2ᵏ (1 + f), for -1 < x < inf; log1p(f) by fdlibm's series in s"""
-    number, c = type(x), _constants_for(x)
+    """k ln 2 + log1p(f) with 1 + x = 2ᵏ (1 + f), for -1 < x < inf; log1p(f) by fdlibm's series in s"""
+    c, number = _constants_for(x), number_of(x)
     k = _exponent(number(1) + x)
     scale = _power_of_two(number(2) - k)  # 4/2ᵏ: 1/2ᵏ may underflow
     f = number(0.25) * (x * scale + (scale - number(4)))  # from x, not from a rounded 1 + x
@@ -256,64 +208,71 @@ def _log1p(x):
 # ------------------------------------------------------------------------------------- functions
 
 
-@inlined
+@straight_line
 def exp(x):
     """math: eˣ = 2ᵏ eʳ. Off by at most 1.0 ULP in float32, 1.1 in float64"""
     c = _constants_for(x)
-    return _exp(min(max(x, c.exp_least), c.exp_most))
+    return _exp(np.minimum(np.maximum(x, c.exp_least), c.exp_most))
 
 
-@inlined
+@straight_line
 def expm1(x):
     """math: eˣ - 1 = 2ᵏ expm1(r) + 2ᵏ - 1. Off by at most 1.5 ULP in float32, 2.2 in float64"""
     c = _constants_for(x)
-    return np.copysign(_expm1(min(max(x, c.expm1_least), c.exp_most)), x)
+    return np.copysign(_expm1(np.minimum(np.maximum(x, c.expm1_least), c.exp_most)), x)
 
 
-@inlined
+@straight_line
 def log1p(x):
     """math: log(1 + x), NaN below -1. Off by at most 1.9 ULP in float32, 2.0 in float64"""
-    number = type(x)
-    y = np.copysign(_log1p(min(max(x, number(-1)), _constants_for(x).largest)), x)
-    y = y if x < number(np.inf) else x
-    return y if x > number(-1) else number(-np.inf) if x == number(-1) else number(np.nan)
+    c, number = _constants_for(x), number_of(x)
+    y = np.copysign(_log1p(np.minimum(np.maximum(x, number(-1)), c.largest)), x)
+    y = where(x < number(np.inf), y, x)
+    return where(x > number(-1), y, where(x == number(-1), number(-np.inf), number(np.nan)))
 
 
-@inlined
+@straight_line
 def softplus(x):
     """math: log(1 + eˣ) = max(x, 0) + log1p(e^(-abs x)). Off by at most 2.2 ULP in float32, 2.5 in float64"""
-    return max(x, type(x)(0)) + _log1p(_exp(max(-abs(x), _constants_for(x).exp_least)))
+    c, number = _constants_for(x), number_of(x)
+    return np.maximum(x, number(0)) + _log1p(_exp(np.maximum(-abs(x), c.exp_least)))
 
 
-@inlined
+@straight_line
 def sigmoid(x):
     """math: 1/(1 + e⁻ˣ) = p - p s, with e = e^(-abs x), s = e/(1 + e) and p = e or 1: nothing overflows, and
     as s is at most ½ its error counts half. Off by at most 1.9 ULP in float32, 2.0 in float64
     """
-    number = type(x)
-    e = _exp(max(-abs(x), _constants_for(x).exp_least))
+    c, number = _constants_for(x), number_of(x)
+    e = _exp(np.maximum(-abs(x), c.exp_least))
     s = e / (number(1) + e)
-    p = e if x < number(0) else number(1)
+    p = where(x < number(0), e, number(1))
     return p - p * s
 
 
-@inlined
+@straight_line
 def tanh(x):
     """math: h/(h + 1) with h = ½ expm1(2 abs x), as h - h h/(h + 1) up to h = 1 and as 1 - 1/(h + 1) beyond.
     Off by at most 2.1 ULP in float32, 2.4 in float64
     """
-    number = type(x)
-    h = number(0.5) * _expm1(number(2) * min(abs(x), _constants_for(x).tanh_most))
-    w = min(h, number(1))
+    c, number = _constants_for(x), number_of(x)
+    h = number(0.5) * _expm1(number(2) * np.minimum(abs(x), c.tanh_most))
+    w = np.minimum(h, number(1))
     return np.copysign(w - w * (w / (h + number(1))), x)
 
 
-@inlined
+@straight_line
 def erf(x):
     """math: -expm1(-g) with g = -log(1 - erf(abs x)), a polynomial: one formula from 0 to saturation, where
     the error of g counts less and less. Off by at most 1.7 ULP in float32, 1.8 in float64
     """
     c = _constants_for(x)
-    a = min(abs(x), c.erf_most)
+    a = np.minimum(abs(x), c.erf_most)
     even, odd = _polynomial(a * a, c.erf[1::2]), _polynomial(a * a, c.erf[::2])
     return np.copysign(_expm1(-(a + a * (even + a * odd))), x)
+
+
+@straight_line
+def larger(x, y):
+    """math: max(x, y), where a NaN in x stays: to Numba, max is a function to compile"""
+    return np.maximum(x, y)

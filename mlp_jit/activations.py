@@ -4,213 +4,217 @@ Each pair is two scalar kernels: `relu(z)` and `relu_slope(z, a)` with a = φ(z)
 from. `activate` and `scale_by_slope` run a pair along the units of one sample: they branch on the activation's
 code outside the loop, so that LLVM vectorises the loop.
 
-A literal would make float32 arithmetic float64; hence `number(0.5)`, where `number` is the type of z.
+Each is a straight line (`_straight`). A literal would make float32 arithmetic float64; hence `number(0.5)`, where
+`number` is the type of z.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ._jit import inlined, kernel
-from ._math import erf, exp, expm1, softplus, tanh
+import numpy as np
+
+from ._jit import kernel
+from ._math import erf, exp, expm1, larger, softplus, tanh
 from ._math import sigmoid as logistic
+from ._straight import number_of, straight_line, where
 
 LEAK = 0.01  # leaky_relu's slope below zero
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
 SQRT_HALF, INVERSE_SQRT_TAU = 0.7071067811865476, 0.3989422804014327  # √½ and 1/√(2π), for gelu
 
 
-@inlined
+@straight_line
 def identity(z):
     """math: φ(z) = z"""
     return z
 
 
-@inlined
+@straight_line
 def identity_slope(z, a):
     """math: φ'(z) = 1"""
-    return type(z)(1)
+    return number_of(z)(1)
 
 
-@inlined
+@straight_line
 def step(z):
     """math: φ(z) = 1 where z ≥ 0, else 0"""
-    number = type(z)
-    return number(1) if z >= number(0) else number(0)
+    number = number_of(z)
+    return where(z >= number(0), number(1), number(0))
 
 
-@inlined
+@straight_line
 def step_slope(z, a):
     """math: φ'(z) = 0, so nothing is learnt through a step"""
-    return type(z)(0)
+    return number_of(z)(0)
 
 
-@inlined
+@straight_line
 def sigmoid(z):
     """math: φ(z) = 1 / (1 + e⁻ᶻ)"""
     return logistic(z)
 
 
-@inlined
+@straight_line
 def sigmoid_slope(z, a):
     """math: φ'(z) = a (1 − a), at most 1/4"""
-    return a * (type(z)(1) - a)
+    return a * (number_of(z)(1) - a)
 
 
-@inlined
+@straight_line
 def hyperbolic_tangent(z):
     """math: φ(z) = tanh z"""
     return tanh(z)
 
 
-@inlined
+@straight_line
 def hyperbolic_tangent_slope(z, a):
     """math: φ'(z) = 1 − a², at most 1"""
-    return type(z)(1) - a * a
+    return number_of(z)(1) - a * a
 
 
-@inlined
+@straight_line
 def relu(z):
     """math: φ(z) = max(z, 0); NaN stays NaN"""
-    return max(z, type(z)(0))
+    return np.maximum(z, number_of(z)(0))
 
 
-@inlined
+@straight_line
 def relu_slope(z, a):
     """math: φ'(z) = 1 where z > 0, else 0"""
-    number = type(z)
-    return number(1) if z > number(0) else number(0)
+    number = number_of(z)
+    return where(z > number(0), number(1), number(0))
 
 
-@inlined
+@straight_line
 def leaky_relu(z):
     """math: φ(z) = z where z > 0, else 0.01 z"""
-    number = type(z)
-    return max(z, number(0)) + number(LEAK) * min(z, number(0))
+    number = number_of(z)
+    return np.maximum(z, number(0)) + number(LEAK) * np.minimum(z, number(0))
 
 
-@inlined
+@straight_line
 def leaky_relu_slope(z, a):
     """math: φ'(z) = 1 where z > 0, else 0.01"""
-    number = type(z)
-    return number(1) if z > number(0) else number(LEAK)
+    number = number_of(z)
+    return where(z > number(0), number(1), number(LEAK))
 
 
-@inlined
+@straight_line
 def elu(z):
     """math: φ(z) = z where z > 0, else eᶻ − 1"""
-    number = type(z)
-    return max(z, number(0)) + expm1(min(z, number(0)))
+    number = number_of(z)
+    return np.maximum(z, number(0)) + expm1(np.minimum(z, number(0)))
 
 
-@inlined
+@straight_line
 def elu_slope(z, a):
     """math: φ'(z) = 1 where z > 0, else eᶻ = a + 1"""
-    number = type(z)
-    return min(a, number(0)) + number(1)
+    number = number_of(z)
+    return np.minimum(a, number(0)) + number(1)
 
 
-@inlined
+@straight_line
 def selu(z):
     """math: φ(z) = λ z where z > 0, else λ α (eᶻ − 1)"""
-    number = type(z)
-    return number(SELU_SCALE) * (max(z, number(0)) + number(SELU_ALPHA) * expm1(min(z, number(0))))
+    number = number_of(z)
+    return number(SELU_SCALE) * (np.maximum(z, number(0)) + number(SELU_ALPHA) * expm1(np.minimum(z, number(0))))
 
 
-@inlined
+@straight_line
 def selu_slope(z, a):
     """math: φ'(z) = λ where z > 0, else λ α eᶻ = a + λ α"""
-    number = type(z)
-    return number(SELU_SCALE) if z > number(0) else a + number(SELU_SCALE * SELU_ALPHA)
+    number = number_of(z)
+    return where(z > number(0), number(SELU_SCALE), a + number(SELU_SCALE * SELU_ALPHA))
 
 
-@inlined
+@straight_line
 def soft_plus(z):
     """math: φ(z) = log(1 + eᶻ)"""
     return softplus(z)
 
 
-@inlined
+@straight_line
 def soft_plus_slope(z, a):
     """math: φ'(z) = σ(z)"""
     return logistic(z)
 
 
-@inlined
+@straight_line
 def silu(z):
     """math: φ(z) = z σ(z)"""
     return z * logistic(z)
 
 
-@inlined
+@straight_line
 def silu_slope(z, a):
     """math: φ'(z) = σ + z σ (1 − σ), with σ = σ(z)"""
     s = logistic(z)
-    return s + z * s * (type(z)(1) - s)
+    return s + z * s * (number_of(z)(1) - s)
 
 
-@inlined
+@straight_line
 def gelu(z):
     """math: φ(z) = z Φ(z), with Φ(z) = ½ (1 + erf(z/√2)): the exact form"""
-    number = type(z)
+    number = number_of(z)
     return z * number(0.5) * (number(1) + erf(z * number(SQRT_HALF)))
 
 
-@inlined
+@straight_line
 def gelu_slope(z, a):
     """math: φ'(z) = Φ(z) + z N(z), with N the normal density; at most 1.129"""
-    number = type(z)
+    number = number_of(z)
     below = number(0.5) * (number(1) + erf(z * number(SQRT_HALF)))
     return below + z * number(INVERSE_SQRT_TAU) * exp(number(-0.5) * z * z)
 
 
-@inlined
+@straight_line
 def hard_sigmoid(z):
     """math: φ(z) = (z + 3)/6, kept in [0, 1]"""
-    number = type(z)
-    return min(max(z * number(1 / 6) + number(0.5), number(0)), number(1))
+    number = number_of(z)
+    return np.minimum(np.maximum(z * number(1 / 6) + number(0.5), number(0)), number(1))
 
 
-@inlined
+@straight_line
 def hard_sigmoid_slope(z, a):
     """math: φ'(z) = 1/6 where |z| < 3, else 0"""
-    number = type(z)
-    return number(1 / 6) if abs(z) < number(3) else number(0)
+    number = number_of(z)
+    return where(abs(z) < number(3), number(1 / 6), number(0))
 
 
-@inlined
+@straight_line
 def hard_tanh(z):
     """math: φ(z) = z, kept in [−1, 1]"""
-    number = type(z)
-    return min(max(z, number(-1)), number(1))
+    number = number_of(z)
+    return np.minimum(np.maximum(z, number(-1)), number(1))
 
 
-@inlined
+@straight_line
 def hard_tanh_slope(z, a):
     """math: φ'(z) = 1 where |z| < 1, else 0"""
-    number = type(z)
-    return number(1) if abs(z) < number(1) else number(0)
+    number = number_of(z)
+    return where(abs(z) < number(1), number(1), number(0))
 
 
-@inlined
+@straight_line
 def hard_silu(z):
     """math: φ(z) = z hard_sigmoid(z)"""
     return z * hard_sigmoid(z)
 
 
-@inlined
+@straight_line
 def hard_silu_slope(z, a):
     """math: φ'(z) = (2z + 3)/6 where |z| < 3, else 1 above and 0 below"""
-    number = type(z)
-    return min(max(z, number(0)), number(1)) if abs(z) >= number(3) else z * number(1 / 3) + number(0.5)
+    number = number_of(z)
+    return where(abs(z) >= number(3), np.minimum(np.maximum(z, number(0)), number(1)), z * number(1 / 3) + number(0.5))
 
 
-@inlined
+@straight_line
 def exponential(z):
     """math: φ(z) = eᶻ, an output for rates"""
     return exp(z)
 
 
-@inlined
+@straight_line
 def exponential_slope(z, a):
     """math: φ'(z) = a"""
     return a
@@ -229,7 +233,7 @@ def softmax(z, a, top, total):
         total[n] = 0
     for k in range(1, outputs):
         for n in range(N):
-            top[n] = max(top[n], z[k, n])
+            top[n] = larger(top[n], z[k, n])
     for k in range(outputs):
         for n in range(N):
             a[k, n] = exp(z[k, n] - top[n])

@@ -12,10 +12,8 @@ from .engines.layout import BATCH, KIND, LAYER, PLAIN, SKIPS
 from .engines.loops.trace import Trace, trace
 from .engines.plan import Plan
 from .initializers import INITIALIZERS, Initializer, default_initializer
+from .ledger import ledger
 from .losses import DEFAULT_LOSS, LOSSES, Loss
-
-_TO_SKLEARN = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
-_FROM_SKLEARN = {theirs: ours for ours, theirs in _TO_SKLEARN.items()}
 
 NORMALIZATIONS = {"batch": BATCH, "layer": LAYER}
 
@@ -238,80 +236,26 @@ class Network(Plan):
 
         Raises TypeError for an estimator that is neither, or not fitted.
         """
-        if isinstance(getattr(estimator, "network_", None), Network):
-            return estimator.network_.copy()
-        try:
-            weights, biases, output = estimator.coefs_, estimator.intercepts_, estimator.out_activation_
-            activation, loss = estimator.activation, estimator.loss
-        except AttributeError:
-            raise TypeError(f"estimator: expected a fitted MLPClassifier or MLPRegressor, got {estimator!r}") from None
-        network = cls(
-            [weights[0].shape[0], *(W.shape[1] for W in weights)],
-            activation=_FROM_SKLEARN.get(activation, activation),
-            output=_FROM_SKLEARN.get(output, output),
-            loss="half_squared_error" if loss == "squared_error" else None,
-            initializer=lambda rng, n_in, n_out: np.zeros((n_in, n_out)),
-            dtype=weights[0].dtype,
-        )
-        for views, arrays in ((network.weights, weights), (network.biases, biases)):
-            for view, array in zip(views, arrays, strict=True):
-                view[...] = array
-        return network
+        from .interop.scikit_learn import from_sklearn
+
+        return from_sklearn(estimator)
 
     def to_sklearn(self, classes: Any = None) -> Any:
         """scikit-learn's own MLPClassifier or MLPRegressor, fitted, with these parameters, copied.
 
         A softmax or sigmoid makes a classifier of `classes` (0, 1, … by default; several sigmoids are several labels),
-        identity or exp a regressor. Raises ValueError for what scikit-learn has not (other activations, several of
-        them, normalisation, skip connections), and ImportError without scikit-learn.
+        identity or exp a regressor. `classes` names the outputs in their order; where they are not sorted, the
+        estimator has its outputs in the order in which they are. Raises ValueError for classes that are no distinct
+        labels, one for each output, and for what scikit-learn has not (other activations, several of them,
+        normalisation, skip connections), and ImportError without scikit-learn.
         """
-        try:
-            from sklearn.neural_network import MLPClassifier, MLPRegressor
-            from sklearn.preprocessing import LabelBinarizer
-        except ImportError:
-            raise ImportError("this needs scikit-learn: pip install 'mlp_jit[sklearn]'") from None
-        names = set(self.activations) or {"relu"}
-        if len(names) > 1 or not names <= set(_TO_SKLEARN) or self.output == "step":
-            raise ValueError(f"expected one of {', '.join(_TO_SKLEARN)} in all hidden layers, got {self!r}")
-        if self.extended:
-            raise ValueError(f"expected no normalization and no skip connections, got {self!r}")
-        settings = {"hidden_layer_sizes": self.sizes[1:-1], "activation": _TO_SKLEARN[names.pop()]}
-        if self.output in ("identity", "exp"):
-            estimator = MLPRegressor(loss="poisson" if self.output == "exp" else "squared_error", **settings)
-        else:
-            estimator = MLPClassifier(**settings)
-            n_classes = max(2, self.sizes[-1])
-            classes = np.arange(n_classes) if classes is None else np.asarray(classes)
-            if len(classes) != n_classes:
-                raise ValueError(f"classes: expected {n_classes}, got {len(classes)}")
-            several = self.output == "sigmoid" and self.sizes[-1] > 1
-            estimator._label_binarizer = LabelBinarizer().fit(np.eye(n_classes, dtype=int) if several else classes)
-            estimator.classes_ = classes
-        estimator.coefs_ = [W.copy() for W in self.weights]
-        estimator.intercepts_ = [b.copy() for b in self.biases]
-        estimator.out_activation_ = _TO_SKLEARN.get(self.output, self.output)
-        estimator.n_features_in_, estimator.n_outputs_ = self.sizes[0], self.sizes[-1]
-        estimator.n_layers_ = len(self.sizes)
-        estimator.n_iter_ = estimator.t_ = 0
-        return estimator
+        from .interop.scikit_learn import to_sklearn
+
+        return to_sklearn(self, classes)
 
     def summary(self, batch_size: int | str = "N") -> str:
         """The shape ledger: for each layer the shapes of W, b, z and a for a batch, and its parameters."""
-        rows = [
-            ("layer", "W", "b", "z", "a", "φ", "parameters"),
-            ("X", "", "", "", f"({batch_size}, {self.sizes[0]})", "", ""),
-        ]
-        for l, arrays in enumerate(zip(self.weights, self.biases, self.gains, strict=True), start=1):
-            W, b, _ = arrays
-            phi = (*self.activations, self.output)[l - 1] + " + h" * int(self.table[l, SKIPS])
-            phi += f", {self.normalizations[l - 1]} normalisation" if self.table[l, KIND] != PLAIN else ""
-            shape = f"({batch_size}, {W.shape[1]})"
-            counts = [array.size for array in arrays if array.size]
-            total = f"{' + '.join(map(str, counts))} = {sum(counts)}"
-            rows.append((str(l), str(W.shape), str(b.shape), shape, shape, phi, total))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*lines, f"{self.n_params} parameters, {self.dtype.name}, loss {self.loss_name}"])
+        return ledger(self, batch_size)
 
     def __repr__(self) -> str:
         normalization = f", normalization={list(self.normalizations)}" if any(self.normalizations) else ""

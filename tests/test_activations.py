@@ -89,7 +89,7 @@ def test_float32_stays_float32(name):
     z = np.float32(0.5)
     entry.phi(z), entry.slope(z, z)
     for function in (entry.phi, entry.slope):
-        returned = [s.return_type for s in function.nopython_signatures if str(s.args[0]) == "float32"]
+        returned = [s.return_type for s in function.compiled.nopython_signatures if str(s.args[0].dtype) == "float32"]
         assert [str(kind) for kind in returned] == ["float32"]
 
 

@@ -49,8 +49,10 @@ def test_a_changed_callee_in_another_file_is_compiled_anew(package, tmp_path):
     times = callee.stat()
     outputs = [finish(start("caller.py", **settings))[0].split() for _ in range(2)]
     text = callee.read_text(encoding="utf-8")
-    assert text.count("return max(z, type") == 1
-    callee.write_text(text.replace("return max(z, type", "return min(z, type"), encoding="utf-8")
+    assert text.count("return np.maximum(z, number_of") == 1
+    callee.write_text(
+        text.replace("return np.maximum(z, number_of", "return np.minimum(z, number_of"), encoding="utf-8"
+    )
     os.utime(callee, ns=(times.st_atime_ns, times.st_mtime_ns))
     outputs += [finish(start("caller.py", **settings))[0].split() for _ in range(2)]
     assert outputs == [["0.0", "True"], ["0.0", "False"], ["-2.0", "True"], ["-2.0", "False"]]
@@ -165,7 +167,7 @@ def test_it_works_where_no_folder_can_be_written_and_warmup_says_so(package, tmp
 import numpy as np
 from mlp_jit.activations import RELU, relu
 from mlp_jit.engines.lanes import routines
-print(relu(-2.0), relu.stats.cache_path, routines.activation(RELU).address(np.dtype("float32")) != 0)
+print(relu(-2.0), relu.compiled.stats.cache_path, routines.activation(RELU).address(np.dtype("float32")) != 0)
 """
     assert run(kernels, **settings) == "0.0 None True\n"
     process = start("-m", "mlp_jit", "warmup", **settings)

@@ -17,24 +17,16 @@ MODULES = {
 }
 EVERY_MODULE = pytest.mark.parametrize("module", sorted(MODULES))
 TAGS = {f"E{n}" for n in range(1, 11)}
-COMPILING = {
-    "kernel",
-    "owner",
-    "inlined",
-    "template",
-    "routine",
-    "twins",
-    "rare_twins",
-    "by_dtype",
-}  # what _jit.py offers
+COMPILING = {"kernel", "owner", "inlined", "template", "routine", "twins", "rare_twins", "straight_line"}
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [
-    {"_cache", "_jit", "_notice", "_math", "validation"},
+    {"_cache", "_jit", "_notice", "_straight", "_math", "validation"},
     {"activations", "losses", "optimizers", "initializers", "schedules", "dropout"},
     {"engines", "engines.*"},
-    {"network"},
+    {"network", "ledger"},
     {"training", "training.*"},
+    {"interop", "interop.*"},
     {"estimators", "estimators.*", "study.*", "plots.*"},
     {"__init__", "demo", "info", "warmup"},
     {"__main__"},
@@ -167,7 +159,7 @@ def test_the_cache_goes_by_every_module_that_may_be_compiled():
         for name in _cache.SOURCES
         for path in PACKAGE.glob(f"{name}.py")
     }
-    assert digested == {module for module in MODULES if layer(module) < LAYERS.index({"network"})}
+    assert digested == {module for module in MODULES if layer(module) < LAYERS.index({"network", "ledger"})}
     assert {module for module in MODULES if kernels(module)} <= digested
 
 

@@ -132,36 +132,6 @@ def test_each_worker_has_its_number():
         np.testing.assert_array_equal(x, 2.0 * (np.arange(present + 1) < workers))
 
 
-@_jit.kernel
-def of_float32(x):
-    """math: says which body it is."""
-    return 32
-
-
-@_jit.kernel
-def of_float64(x):
-    """math: says which body it is."""
-    return 64
-
-
-@_jit.by_dtype(float32=of_float32, float64=of_float64)
-def width(x):
-    """math: the bits of x's dtype."""
-
-
-@_jit.kernel
-def widths(x, y):
-    """math: calls `width` from compiled code."""
-    return width(x), width(y)
-
-
-@pytest.mark.python
-def test_by_dtype_chooses_the_body():
-    assert (width(np.float32(1)), width(np.float64(1)), width(1.0)) == (32, 64, 64)
-    assert widths(np.float32(1), 1.0) == (32, 64)
-    assert width.__doc__ == "math: the bits of x's dtype."
-
-
 # --------------------------------------------------------------------------------------- call: which twin runs
 
 EITHER = SimpleNamespace(serial=lambda: "serial", parallel=lambda: "parallel")

@@ -136,8 +136,8 @@ def test_a_handful_of_values(name, dtype):
 def test_dtype_is_kept(name, dtype):
     function = getattr(_math, name)
     y = function(dtype(0.5))
-    if hasattr(function, "nopython_signatures"):  # compiled: float32 comes back to Python as a float
-        kept = {str(s.args[0]): str(s.return_type) for s in function.nopython_signatures}
+    if hasattr(function.compiled, "nopython_signatures"):  # float32 comes back to Python as a float
+        kept = {str(s.args[0].dtype): str(s.return_type) for s in function.compiled.nopython_signatures}
         assert kept[np.dtype(dtype).name] == np.dtype(dtype).name
     else:
         assert type(y) is dtype

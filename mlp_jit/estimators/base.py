@@ -1,6 +1,6 @@
 """What the two estimators share: from parameters and data to a trained network, and from X to its outputs."""
 
-from functools import partial
+from collections.abc import Callable
 from operator import is_
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..losses import Loss
 from ..network import Network
 from . import lbfgs, parameters, stochastic
 from .held_out import HeldOut
+from .refusal import unchanged_if_refused
 from .scikit_learn import BaseEstimator, check_is_fitted, check_random_state, check_sample_weight, validate_data
 
 SPARSE = ["csr", "csc"]
@@ -58,7 +59,10 @@ class MultilayerPerceptron(BaseEstimator):
         """What `score` would say of outputs, from targets."""
         raise NotImplementedError
 
-    def _class_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> np.ndarray | None:
+    def _learn_class_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> None:
+        """From y and sample_weight, what each class weighs."""
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         """sample_weight times the weight of each sample's class."""
         return sample_weight
 
@@ -84,16 +88,20 @@ class MultilayerPerceptron(BaseEstimator):
         data or parameters that make no sense, and ValueError where the weights diverge. Warns ConvergenceWarning when
         max_iter iterations were not enough, UserWarning on Ctrl-C, what was learnt until then being kept.
         """
-        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        with unchanged_if_refused(self):
+            train = self._prepare(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        return self._train(train)
 
-    def _fit(
+    def _prepare(
         self, X: Any, y: Any, sample_weight: Any, held_out: tuple = (None, None, None), *, incremental: bool = False
-    ) -> Any:
+    ) -> Callable[[], None]:
+        """All checks and all that training starts from; what trains."""
         parameters.check(self)
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate(X, y, incremental=incremental, reset=first)
-        sample_weight = self._class_weights(y, self._weights(sample_weight, X), incremental)
-        given = self._held_out(*held_out)
+        sample_weight = self._weights(sample_weight, X)
+        self._learn_class_weights(y, sample_weight, incremental)
+        sample_weight, given = self._weigh(y, sample_weight), self._held_out(*held_out)
         rng = self._random_state = check_random_state(self.random_state)
         if first:
             self._initialize(X, y, rng)
@@ -102,10 +110,13 @@ class MultilayerPerceptron(BaseEstimator):
             network = self._network_of(self.coefs_, self.intercepts_)  # set_params since the last fit
             self._use(network)
         if self.solver == "lbfgs":
-            lbfgs.minimize(self, network, X, y, sample_weight, given)
-        else:
-            stochastic.descend(self, network, X, y, sample_weight, given, first=first, incremental=incremental)
-        if not np.isfinite(network.params).all():
+            return lbfgs.prepare(self, network, X, y, sample_weight, given)
+        return stochastic.prepare(self, network, X, y, sample_weight, given, first=first, incremental=incremental)
+
+    def _train(self, train: Callable[[], None]) -> Any:
+        """Train as prepared. ValueError where the weights diverge."""
+        train()
+        if not np.isfinite(self._network_.params).all():
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
                 " preprocessed."
@@ -125,7 +136,7 @@ class MultilayerPerceptron(BaseEstimator):
         if X is None:
             return None
         X, y = self._validate_held_out(X, y)
-        return HeldOut(X, y, self._weights(sample_weight, X))
+        return HeldOut(X, y, self._weigh(y, self._weights(sample_weight, X)))
 
     def _initialize(self, X: Any, y: np.ndarray, rng: np.random.RandomState) -> None:
         output = self._output()
@@ -134,8 +145,12 @@ class MultilayerPerceptron(BaseEstimator):
         self.out_activation_ = THEIRS.get(output, output)
         sizes = [X.shape[1], *parameters.hidden_sizes(self), self.n_outputs_]
         self.n_layers_ = len(sizes)
+        self._use(self._network(sizes, X.dtype, lambda rng, n_in, n_out: self._init_coef(n_in, n_out, X.dtype), rng))
+
+    def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The initial W (fan_in, fan_out) and b (fan_out,) of a layer: scikit-learn's hook, which subclasses override."""
         factor = 2.0 if self.activation in ("logistic", "sigmoid") else 6.0
-        self._use(self._network(sizes, X.dtype, partial(scikit_learn, factor=factor), rng))
+        return scikit_learn(self._random_state, fan_in, fan_out, factor=factor)
 
     def _network(self, sizes: list[int], dtype: Any, initializer: Any, rng: Any = None) -> Network:
         return Network(

@@ -1,11 +1,13 @@
 """MLPClassifier: classes."""
 
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from ..engines import DEFAULT
+from ..interop.scikit_learn import in_order
 from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
 from ..schedules import Schedule
@@ -13,8 +15,9 @@ from ..training import Callback
 from . import parameters
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .labels import Labels
+from .refusal import unchanged_if_refused
 from .scikit_learn import ClassifierMixin, available_if, column_or_1d, unique_labels, validate_data
-from .weights import adopt
+from .weights import adopt, layers
 
 
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
@@ -60,7 +63,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     max_fun : int
         L-BFGS's evaluations of the loss.
     class_weight : dict, "balanced" or None
-        Multiplies the sample weights: by {class: weight}, or so that all classes weigh the same.
+        Multiplies the sample weights, of the validation set, too: by {class: weight}, where a class that y lacks does not
+        matter, or so that all classes of y weigh the same.
     scoring : None, "loss", str or callable
         What the validation set is judged by: the accuracy, its loss (negative, so that higher is better), or a scorer
         of scikit-learn's.
@@ -143,20 +147,17 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     ) -> "MLPClassifier":
         """A fitted classifier with these weights (n_in, n_out) and biases (n_out,) of each layer, copied.
 
-        `classes` are 0, 1, … by default: two for one output, as many as outputs otherwise. With `multilabel` each
-        output is a label of its own. Other parameters are the constructor's. partial_fit and warm starts go on from
+        `classes` are 0, 1, … by default: two for one output, as many as outputs otherwise, named in the order of the
+        outputs; where they are not sorted, the estimator has its outputs in the order in which they are. With
+        `multilabel` each output is a label of its own. Other parameters are the constructor's. partial_fit and warm starts go on from
         there. Raises ValueError or TypeError where the shapes make no network.
         """
+        weights, biases = layers(coefs, intercepts)
+        ordered, weights[-1], biases[-1] = in_order(classes, weights[-1], biases[-1], several=multilabel)
         estimator = cls(**parameters)
-        n_outputs = np.shape(intercepts[-1])[0]
-        n_classes = 2 if n_outputs == 1 and not multilabel else n_outputs
-        labels = Labels(np.eye(n_classes, dtype=int) if multilabel else np.arange(n_classes))
-        if classes is not None:
-            labels.classes = np.asarray(classes)
-        if len(labels.classes) != n_classes:
-            raise ValueError(f"classes: expected {n_classes} for {n_outputs} outputs, got {len(labels.classes)}")
-        estimator._labels, estimator.classes_ = labels, labels.classes
-        return adopt(estimator, coefs, intercepts)
+        estimator._labels = Labels.of(ordered, one_hot=len(biases[-1]) > 1 and not multilabel, multilabel=multilabel)
+        estimator.classes_ = estimator._labels.classes
+        return adopt(estimator, weights, biases)
 
     # ----------------------------------------------------------------------------------- y
 
@@ -208,31 +209,48 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
         return float(np.average(self._labels.right(outputs, y), weights=sample_weight))
 
-    def _class_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> np.ndarray | None:
+    def _learn_class_weights(self, y: np.ndarray, sample_weight: np.ndarray | None, incremental: bool) -> None:
+        self._of_classes = None
         if self.class_weight is None:
-            return sample_weight
+            return
         if self._labels.multilabel:
             raise ValueError("class_weight: expected None with several labels at once; use sample_weight")
         index, weights = self._labels.indices(y), np.ones(len(self.classes_))
         if isinstance(self.class_weight, dict):
             place = {label: k for k, label in enumerate(self.classes_.tolist())}
             for label, weight in self.class_weight.items():
-                if label not in place:
-                    raise ValueError(f"class_weight: expected classes out of {list(place)}, got {label!r}")
-                weights[place[label]] = weight
+                if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                    raise ValueError(f"class_weight: expected a number >= 0 for class {label!r}, got {weight!r}")
+                if label in place:  # a fold may lack a class
+                    weights[place[label]] = weight
+            if not weights[index].any():
+                raise ValueError(f"class_weight: expected a weight > 0 for a class of y, got {self.class_weight!r}")
         elif incremental:
             raise ValueError('class_weight: "balanced" needs all of y; give partial_fit a dict {class: weight}')
         else:
             counts = np.bincount(index, sample_weight, len(weights))
             weights = np.divide(counts.sum(), counts * np.count_nonzero(counts), out=weights, where=counts > 0)
-        return weights[index] if sample_weight is None else weights[index] * sample_weight
+        self._of_classes = weights
+
+    def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
+        if self._of_classes is None:
+            return sample_weight
+        weights: np.ndarray = self._of_classes[self._labels.indices(y)]
+        return weights if sample_weight is None else weights * sample_weight
 
     # ----------------------------------------------------------------------------------- fitting bit by bit
 
     @available_if(lambda self: self._check_solver())
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> "MLPClassifier":
         """One epoch on X and y, going on from the last one. The first call needs all `classes` there will ever be."""
-        parameters.check(self)
+        with unchanged_if_refused(self):
+            parameters.check(self)
+            self._learn_classes(y, classes)
+            train = self._prepare(X, y, sample_weight, incremental=True)
+        return self._train(train)
+
+    def _learn_classes(self, y: Any, classes: Any) -> None:
+        """The classes of a first call of partial_fit; those of a later one have to be the same."""
         known = getattr(self, "classes_", None)
         if known is None:
             if classes is None:
@@ -243,7 +261,6 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             self._labels, self.classes_ = labels, unique_labels(classes)
         elif classes is not None and not np.array_equal(known, unique_labels(classes)):
             raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {known!r}")
-        return self._fit(X, y, sample_weight, incremental=True)
 
     # ----------------------------------------------------------------------------------- predictions
 

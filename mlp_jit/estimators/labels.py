@@ -23,6 +23,14 @@ class Labels:
         self.is_sparse = validation.is_sparse(y)
         self.classes = unique_labels(y)
 
+    @classmethod
+    def of(cls, classes: np.ndarray, *, one_hot: bool, multilabel: bool) -> "Labels":
+        """Those of a network that was never fitted: sorted classes, or the names of several labels."""
+        labels = cls(np.eye(len(classes), dtype=int) if multilabel else np.arange(len(classes)))
+        labels.kind = "multiclass" if one_hot else labels.kind
+        labels.classes = classes
+        return labels
+
     @property
     def multilabel(self) -> bool:
         """Whether a sample may have several labels."""

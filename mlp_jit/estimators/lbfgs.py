@@ -1,6 +1,8 @@
 """L-BFGS: SciPy's, on the flat vector of all parameters, with the engine's consistent pair of loss and gradient."""
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -60,10 +62,10 @@ class Objective:
         return self.figure.of(L, self.penalty(), self.data.y, self.data.sample_weight)
 
 
-def minimize(
+def prepare(
     estimator: Any, network: Network, X: Any, y: np.ndarray, sample_weight: Any, held_out: HeldOut | None
-) -> None:
-    """Minimise L over the parameters of `network`, and write what came of it into the estimator's attributes.
+) -> Callable[[], None]:
+    """What minimises L over the parameters of `network`, and writes what came of it into the estimator's attributes.
 
     Ctrl-C keeps the last finished iteration. Warns ConvergenceWarning as scikit-learn does. Raises ImportError without
     SciPy, ValueError with what only a stochastic solver can do.
@@ -74,6 +76,10 @@ def minimize(
         raise ImportError("solver='lbfgs' is SciPy's: pip install 'mlp_jit[lbfgs]'") from None
     _refuse(estimator, held_out)
     objective = Objective(estimator, network, X, y, sample_weight)
+    return partial(_minimize, estimator, network, objective, optimize)
+
+
+def _minimize(estimator: Any, network: Network, objective: Objective, optimize: Any) -> None:
     training = Training(network, History(), estimator.max_iter)
     callbacks = [*([Report(bar=True)] if estimator.verbose else []), *(estimator.callbacks or ())]
 

@@ -120,8 +120,8 @@ RULES: dict[str, list[Rule]] = {
 def check(estimator: Any) -> None:
     """InvalidParameterError, which is a ValueError and a TypeError, for the first parameter that makes no sense."""
     for name, value in estimator.get_params(deep=False).items():
-        rules = RULES[name]
-        if not any(rule.allows(value) for rule in rules):
+        rules = RULES.get(name)  # None for a parameter of a subclass
+        if rules is not None and not any(rule.allows(value) for rule in rules):
             *others, last = [rule.text for rule in rules]
             expected = f"{', '.join(others)} or {last}" if others else last
             raise InvalidParameterError(

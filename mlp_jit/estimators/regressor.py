@@ -13,8 +13,9 @@ from ..training import Callback
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .metrics import d2_pinball, r2
 from .parameters import REGRESSION_LOSSES
+from .refusal import unchanged_if_refused
 from .scikit_learn import RegressorMixin, available_if, column_or_1d, validate_data
-from .weights import adopt
+from .weights import adopt, layers
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -77,7 +78,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         Other parameters are the constructor's. partial_fit and warm starts go on from there. Raises ValueError or
         TypeError where the shapes make no network.
         """
-        return adopt(cls(**parameters), coefs, intercepts)
+        return adopt(cls(**parameters), *layers(coefs, intercepts))
 
     # ----------------------------------------------------------------------------------- y
 
@@ -118,7 +119,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     @available_if(lambda self: self._check_solver())
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
         """One epoch on X and y, going on from the last one."""
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_if_refused(self):
+            train = self._prepare(X, y, sample_weight, incremental=True)
+        return self._train(train)
 
     # ----------------------------------------------------------------------------------- predictions
 

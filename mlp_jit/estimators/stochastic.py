@@ -2,6 +2,7 @@
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ class DescentEpochs(ReportedEpochs):
         return figures
 
 
-def descend(
+def prepare(
     estimator: Any,
     network: Network,
     X: Any,
@@ -94,8 +95,8 @@ def descend(
     *,
     first: bool,
     incremental: bool,
-) -> None:
-    """Train `network` and write what was learnt into the estimator's attributes; one epoch if `incremental`."""
+) -> Callable[[], None]:
+    """What trains `network` and writes what was learnt into the estimator's attributes; one epoch if `incremental`."""
     if incremental and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
     rng = estimator._random_state
@@ -114,12 +115,15 @@ def descend(
         validate = Validation(estimator, training, held_out, epochs)
     report = [Report(bar=not incremental)] if estimator.verbose else []
     callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *(estimator.callbacks or ())]
-    run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)
 
-    if training.history.stopped is None and not incremental:
-        stopping.warn_unless_converged(estimator.max_iter)
-    if not incremental:
-        del estimator._session
+    def descend() -> None:
+        run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)
+        if training.history.stopped is None and not incremental:
+            stopping.warn_unless_converged(estimator.max_iter)
+        if not incremental:
+            del estimator._session
+
+    return descend
 
 
 def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomState) -> DescentEpochs:

@@ -4,6 +4,7 @@ RandomState; plain arrays only, and the package's own messages about them.
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -140,21 +141,29 @@ def validate_data(
     multi_output: bool = False,
     y_numeric: bool = False,
 ) -> Any:
-    """X in float32 or float64, finite, by rows if sparse, with y where given; `reset` learns its columns."""
-    names = getattr(X, "columns", None)
-    columns = None if reset else estimator.n_features_in_
+    """X in float32 or float64, finite, by rows if sparse, with y where given; `reset` learns its columns' number and
+    names, which are checked otherwise.
+    """
+    names = _column_names(X)
+    if not reset:
+        _check_names(estimator, names)
     if validation.is_sparse(X):
         kind = np.dtype("float32" if X.dtype == np.float32 else "float64")
-        X = validation.sparse_matrix("X", X, X.shape[1] if columns is None else columns, kind).astype(kind)
+        X = validation.sparse_matrix("X", X, X.shape[1], kind).astype(kind)
     else:
-        X = validation.matrix("X", X, columns)
+        X = validation.matrix("X", X, None)
         kind = np.dtype("float32" if X.dtype == np.float32 else "float64")
         X = validation.for_engine(validation.finite("X", X, kind), kind)
     if reset:
         estimator.n_features_in_ = X.shape[1]
         vars(estimator).pop("feature_names_in_", None)
-        if names is not None and all(isinstance(name, str) for name in names):
-            estimator.feature_names_in_ = np.asarray(names, dtype=object)
+        if names is not None:
+            estimator.feature_names_in_ = names
+    elif X.shape[1] != estimator.n_features_in_:
+        raise ValueError(
+            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} features "
+            "as input."
+        )
     if y is _NOT_GIVEN:
         return X
     y = validation.as_array("y", y) if y_numeric else np.asarray(validation.dense(y))
@@ -165,6 +174,46 @@ def validate_data(
     if y.dtype.kind == "f":
         validation.finite("y", y, np.dtype("float64"))
     return X, y
+
+
+def _column_names(X: Any) -> np.ndarray | None:
+    """The names of a frame's columns, where they are strings; TypeError where only some of them are."""
+    columns = getattr(X, "columns", None)
+    if columns is None or len(columns) == 0:
+        return None
+    kinds = sorted({type(name).__qualname__ for name in columns})
+    if len(kinds) > 1 and "str" in kinds:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{kinds} as feature name / column name types."
+        )
+    return np.asarray(columns, dtype=object) if kinds == ["str"] else None
+
+
+def _check_names(estimator: Any, names: np.ndarray | None) -> None:
+    """ValueError where these columns are not those of `fit`, a warning where only one of the two has names."""
+    known, who = getattr(estimator, "feature_names_in_", None), type(estimator).__name__
+    if known is None or names is None:
+        if names is not None:
+            warnings.warn(f"X has feature names, but {who} was fitted without feature names", stacklevel=4)
+        elif known is not None:
+            warnings.warn(
+                f"X does not have valid feature names, but {who} was fitted with feature names", stacklevel=4
+            )
+        return
+    if np.array_equal(known, names):
+        return
+    message = "The feature names should match those that were passed during fit.\n"
+    unexpected, missing = sorted({*names} - {*known}), sorted({*known} - {*names})
+    for heading, listed in (
+        ("Feature names unseen at fit time", unexpected),
+        ("Feature names seen at fit time, yet now missing", missing),
+    ):
+        if listed:
+            message += "\n".join([f"{heading}:", *(f"- {name}" for name in listed[:5]), *["- ..."] * (len(listed) > 5), ""])
+    if not unexpected and not missing:
+        message += "Feature names must be in the same order as they were in fit.\n"
+    raise ValueError(message)
 
 
 def type_of_target(y: Any, input_name: str = "") -> str:

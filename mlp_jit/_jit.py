@@ -33,7 +33,6 @@ from types import FunctionType
 from typing import Annotated, Any
 
 import numba
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils

@@ -62,6 +62,12 @@ def jobs_of(engine: str, dtype: str) -> Iterator[tuple[str, Callable[[], object]
             epochs=1, validation_data=(X, labels), engine=engine, n_threads=n_threads, random_state=0,
         )  # fmt: skip
 
+    def regularize(net: Network) -> None:
+        fit(
+            net, X, y.argmax(axis=1) if net.output == "softmax" else y, optimizer=OPTIMIZERS[0], epochs=1, dropout=0.1,
+            l2=1e-4, clip_norm=1.0, clip_value=1.0, batch_size=SAMPLES, engine=engine, random_state=0,
+        )  # fmt: skip
+
     for n_threads in sorted({1, threads(None)}):
         suffix = "" if n_threads == 1 else f", {n_threads} threads"
         usual = network(HIDDEN[0], OUTPUTS[0])
@@ -70,6 +76,7 @@ def jobs_of(engine: str, dtype: str) -> Iterator[tuple[str, Callable[[], object]
         yield f"prediction{suffix}", partial(forward, X)
         yield f"training{suffix}", partial(train, HIDDEN[0], OUTPUTS[0], OPTIMIZERS[0], n_threads)
         yield f"gradient{suffix}", partial(usual.gradient, X, y, engine=engine, n_threads=n_threads)
+    yield "dropout, L2 and clipping", partial(regularize, usual)
     for activation in HIDDEN:
         yield activation, partial(train, activation, OUTPUTS[0], OPTIMIZERS[0], 1)
     for output in OUTPUTS:

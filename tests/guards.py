@@ -68,6 +68,10 @@ class Guarded:
         monkeypatch.setattr(blueprint, "divide", self.divide)
         monkeypatch.setattr(blueprint, "_known", {})
 
+    def count(self):
+        """How many arrays lie here."""
+        return sum(max(1, len(parts)) for _, parts in self.rooms)
+
     def surround(self, network, optimizer):
         """The same network and optimizer, their arrays from here."""
         network = network.copy()

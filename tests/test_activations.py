@@ -9,7 +9,7 @@ from problems import problem
 
 from mlp_jit import Network
 from mlp_jit.activations import HIDDEN, OUTPUTS, activate, scale_by_slope
-from mlp_jit.engines import layers
+from mlp_jit.engines.vectorized import layers
 
 POINTWISE = {name: phi for name, phi in (HIDDEN | OUTPUTS).items() if phi.phi is not None}
 GRID = np.concatenate([np.linspace(-8, 8, 641), np.random.default_rng(0).uniform(-8, 8, 60)])  # every kink lies on it

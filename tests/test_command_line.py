@@ -12,7 +12,8 @@ from processes import finish, start
 import mlp_jit
 from mlp_jit import __main__, info
 from mlp_jit._jit import threads
-from mlp_jit.engines import ENGINES, simd
+from mlp_jit.engines import ENGINES
+from mlp_jit.engines.lanes import simd
 
 
 def test_demo():

@@ -392,7 +392,8 @@ def test_a_call_leaves_no_array_behind(engine, options, parallel, monkeypatch):
     calls()
     before, made = kept(), rtsys.get_allocation_stats().mi_alloc
     calls()
-    assert rtsys.get_allocation_stats().mi_alloc > made
+    makes = rtsys.get_allocation_stats().mi_alloc > made
+    assert makes is (engine == "loops")  # the lanes' room is NumPy's
     assert kept() == before
 
 

@@ -114,6 +114,7 @@ def _minimize(estimator: Any, network: Network, objective: Objective, optimize: 
         estimator.n_iter_ = len(training.history.loss)
         estimator.loss_ = training.history.loss[-1] if training.history.loss else np.nan
     finally:
+        estimator.loss_curve_ = training.history.loss
         end_callbacks(started, training)
 
 

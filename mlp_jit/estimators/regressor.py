@@ -11,11 +11,13 @@ from ..optimizers import Optimizer
 from ..schedules import Schedule
 from ..training import Callback
 from .base import FLOATS, SPARSE, MultilayerPerceptron
-from .metrics import d2_pinball, r2
+from .metrics import d2, r2
 from .parameters import REGRESSION_LOSSES
 from .refusal import unchanged_if_refused
 from .scikit_learn import RegressorMixin, available_if, column_or_1d, validate_data
 from .weights import adopt, layers
+
+SQUARED = ("squared_error", "half_squared_error", "poisson")  # losses that are judged by R², as scikit-learn does
 
 
 class MLPRegressor(RegressorMixin, MultilayerPerceptron):
@@ -28,8 +30,9 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         or an object such as `huber(2.0)` or `quantile((0.1, 0.5, 0.9))`, which predicts several quantiles of one y at
         once.
     scoring : None, "loss", str or callable
-        What the validation set is judged by: R², its loss (negative, so that higher is better), or a scorer of
-        scikit-learn's. Of several quantiles R² gives way to the share of the pinball loss that is explained.
+        What the validation set is judged by: what `score` says, its loss (negative, so that higher is better), or a
+        scorer of scikit-learn's. `score` is R² for squared_error and poisson, as in scikit-learn, and for absolute_error,
+        huber and quantile D²: 1 − loss/(loss of the best constant).
 
     The other parameters and all attributes are MLPClassifier's, but for `class_weight` and `classes_`.
     """
@@ -110,9 +113,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return y[:, 0] if y.shape[1] == 1 or self._repeats else y
 
     def _score_outputs(self, outputs: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None) -> float:
-        if len(self._levels()) > 1:
-            return d2_pinball(outputs, y, self._levels(), sample_weight)
-        return r2(outputs, y, sample_weight)
+        loss = self._loss()
+        return r2(outputs, y, sample_weight) if loss.name in SQUARED else d2(outputs, y, loss, sample_weight)
 
     # ----------------------------------------------------------------------------------- fitting bit by bit
 
@@ -131,9 +133,11 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """R², the mean over the outputs; of several quantiles, the share of the pinball loss that is explained."""
-        levels = self._levels()
-        if len(levels) == 1:
+        """R² for squared errors and poisson, as in scikit-learn; otherwise D², the share of the trained loss that the
+        best constant has and the predictions have not. The mean over the outputs; 1 is perfect.
+        """
+        if self._loss().name in SQUARED:
             return super().score(X, y, sample_weight)
+        outputs = self.predict(X).reshape(len(X), -1)
         y = np.asarray(y, np.float64).reshape(len(y), -1)
-        return d2_pinball(self.predict(X), np.broadcast_to(y, (len(y), len(levels))), levels, sample_weight)
+        return d2(outputs, np.broadcast_to(y, outputs.shape), self._loss(), sample_weight)

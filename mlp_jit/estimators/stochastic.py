@@ -12,7 +12,7 @@ from ..engines import ENGINES
 from ..engines.contract import Recipe, Regularization, Session
 from ..network import Network
 from ..optimizers import OPTIMIZERS, SGD, Adam, Optimizer
-from ..schedules import SCHEDULES, Constant, Schedule
+from ..schedules import SCHEDULES, Constant, Cosine, OnPlateau, Schedule
 from ..training import History, Training
 from ..training.data import Data
 from ..training.fit import run, seed
@@ -38,12 +38,17 @@ class Descent:
         self.power_t = estimator.power_t
         follows = isinstance(self.optimizer, SGD) and estimator.learning_rate in ("invscaling", "adaptive")
         self.rule = estimator.learning_rate if follows else None
-        self.epochs = 0
+        self.epochs, self.seen = 0, 1.0
 
     def end_epoch(self, t: int) -> None:
         """After an epoch, t samples having been seen in all."""
         if self.rule == "invscaling":
             self.learning_rate = self.learning_rate_init / (t + 1) ** self.power_t
+
+    def has_slowed_down(self) -> bool:
+        """Whether a plateau has lowered the rate since this was asked last, to one that is worth its time."""
+        before, self.seen = self.seen, getattr(self.schedule, "present", 1.0)
+        return bool(self.seen < before and self.learning_rate * self.seen > SLOWEST)
 
     def slow_down(self) -> str:
         """Where the loss has stagnated: what is done about it, in scikit-learn's words."""
@@ -67,9 +72,14 @@ def _optimizer(estimator: Any) -> Optimizer:
 
 
 def _schedule(estimator: Any) -> Schedule:
+    """By name, the cosine falls over max_iter epochs, and a plateau is half the epochs that would end the fit."""
     given = estimator.learning_rate
     if isinstance(given, Schedule):
         return dataclasses.replace(given)
+    if given == "cosine":
+        return Cosine(epochs=estimator.max_iter)
+    if given == "on_plateau":
+        return OnPlateau(patience=max(1, int(min(estimator.n_iter_no_change, 20)) // 2), tol=estimator.tol)
     return SCHEDULES.get(given, Constant)()
 
 

@@ -50,6 +50,8 @@ class Bookkeeping(Callback):
         if not estimator.early_stopping:
             self._count_loss()
         estimator._optimizer.end_epoch(estimator.t_)
+        if estimator._optimizer.has_slowed_down():
+            estimator._no_improvement_count = 0  # the new rate has its time, as with "adaptive"
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             self._stagnant(training)
 

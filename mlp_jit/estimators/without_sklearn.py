@@ -197,9 +197,7 @@ def _check_names(estimator: Any, names: np.ndarray | None) -> None:
         if names is not None:
             warnings.warn(f"X has feature names, but {who} was fitted without feature names", stacklevel=4)
         elif known is not None:
-            warnings.warn(
-                f"X does not have valid feature names, but {who} was fitted with feature names", stacklevel=4
-            )
+            warnings.warn(f"X does not have valid feature names, but {who} was fitted with feature names", stacklevel=4)
         return
     if np.array_equal(known, names):
         return
@@ -210,7 +208,9 @@ def _check_names(estimator: Any, names: np.ndarray | None) -> None:
         ("Feature names seen at fit time, yet now missing", missing),
     ):
         if listed:
-            message += "\n".join([f"{heading}:", *(f"- {name}" for name in listed[:5]), *["- ..."] * (len(listed) > 5), ""])
+            message += "\n".join(
+                [f"{heading}:", *(f"- {name}" for name in listed[:5]), *["- ..."] * (len(listed) > 5), ""]
+            )
     if not unexpected and not missing:
         message += "Feature names must be in the same order as they were in fit.\n"
     raise ValueError(message)

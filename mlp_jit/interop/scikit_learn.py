@@ -53,11 +53,15 @@ def to_sklearn(network: Network, classes: Any = None) -> Any:
         estimator = MLPClassifier(**settings)
         several = network.output == "sigmoid" and network.sizes[-1] > 1
         estimator.classes_, weights[-1], biases[-1] = in_order(classes, weights[-1], biases[-1], several=several)
+        if network.output == "softmax" and network.sizes[-1] == 2:  # of two classes scikit-learn has one output
+            weights[-1], biases[-1] = (part[..., 1:] - part[..., :1] for part in (weights[-1], biases[-1]))
         labels = np.eye(network.sizes[-1], dtype=int) if several else estimator.classes_
         estimator._label_binarizer = LabelBinarizer().fit(labels)
     estimator.coefs_, estimator.intercepts_ = weights, biases
     estimator.out_activation_ = TO_SKLEARN.get(network.output, network.output)
-    estimator.n_features_in_, estimator.n_outputs_ = network.sizes[0], network.sizes[-1]
+    if network.output == "softmax" and len(biases[-1]) == 1:
+        estimator.out_activation_ = "logistic"
+    estimator.n_features_in_, estimator.n_outputs_ = network.sizes[0], len(biases[-1])
     estimator.n_layers_ = len(network.sizes)
     estimator.n_iter_ = estimator.t_ = 0
     return estimator

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..network import Network
-from .figure import COLOURS, colour_numbers, encoded, network_of, one_axes, scatter
+from .figure import COLOURS, colour_numbers, encoded, inputs_of, network_of, one_axes, perceptron_of, scatter
 
 
 class DecisionBoundaryDisplay:
@@ -43,9 +43,10 @@ class DecisionBoundaryDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, grid_resolution: int = 200, ax: Any = None
     ) -> "DecisionBoundaryDisplay":
-        """Of a fitted estimator's network."""
+        """Of a fitted estimator's network, over what it sees of X: behind a pipeline's steps."""
+        X = inputs_of(estimator, X)
         y = None if y is None else encoded(estimator, y)
-        names = getattr(estimator, "classes_", None)
+        names = getattr(perceptron_of(estimator), "classes_", None)
         network = network_of(estimator)
         return cls.from_network(network, X, y, grid_resolution=grid_resolution, ax=ax, names=names)
 

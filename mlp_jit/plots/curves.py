@@ -7,7 +7,7 @@ import numpy as np
 from ..network import Network
 from ..study.layer_checks import delta_norms
 from ..training import History
-from .figure import COLOURS, encoded, network_of, one_axes, plain
+from .figure import COLOURS, encoded, inputs_of, network_of, one_axes, perceptron_of, plain
 
 
 class LossCurveDisplay:
@@ -26,9 +26,17 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> "LossCurveDisplay":
-        """Of a fitted estimator's `loss_curve_`."""
-        network_of(estimator)
-        return cls(loss=estimator.loss_curve_).plot(name=name, ax=ax)
+        """Of a fitted estimator's `loss_curve_` and, of ours, `validation_loss_curve_`; also one of scikit-learn's, and one
+        that ends a pipeline or won a search. ValueError where no losses were kept.
+        """
+        perceptron = perceptron_of(estimator)
+        losses = getattr(perceptron, "loss_curve_", None)
+        if losses is None:
+            raise ValueError(
+                f"estimator: expected one that fit left losses in, got {perceptron!r}, which has no loss_curve_"
+            )
+        validation = getattr(perceptron, "validation_loss_curve_", None)
+        return cls(loss=losses, validation_loss=() if validation is None else validation).plot(name=name, ax=ax)
 
     def plot(self, *, name: str | None = None, ax: Any = None) -> "LossCurveDisplay":
         """Draw on `ax`, or on a new figure; the scale is logarithmic where no loss is zero or below."""
@@ -71,7 +79,8 @@ class GradientNormsDisplay:
         cls, estimator: Any, X: Any, y: Any, *, name: str | None = None, ax: Any = None
     ) -> "GradientNormsDisplay":
         """Of a fitted estimator's network."""
-        return cls.from_network(network_of(estimator), X, encoded(estimator, y), name=name, ax=ax)
+        X, y = inputs_of(estimator, X), encoded(estimator, y)
+        return cls.from_network(network_of(estimator), X, y, name=name, ax=ax)
 
     def plot(self, *, name: str | None = None, ax: Any = None) -> "GradientNormsDisplay":
         """Draw on `ax`, or on a new figure."""

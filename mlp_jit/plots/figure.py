@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..interop.scikit_learn import from_sklearn
 from ..network import Network
 
 # Okabe & Ito's colours, which people with colour blindness can tell apart.
@@ -52,17 +53,40 @@ def plain(ax: Any) -> None:
     ax.set_axisbelow(True)
 
 
+def perceptron_of(estimator: Any) -> Any:
+    """The fitted multilayer perceptron, ours or scikit-learn's, that an estimator is, or a search or a pipeline ends in.
+
+    Raises TypeError for anything else, ValueError for one that was not fitted.
+    """
+    if hasattr(estimator, "best_estimator_"):
+        return perceptron_of(estimator.best_estimator_)
+    if hasattr(estimator, "steps"):
+        return perceptron_of(estimator.steps[-1][1])
+    expected = "estimator: expected a fitted MLPClassifier or MLPRegressor, or a pipeline or search that ends in one"
+    if not hasattr(estimator, "hidden_layer_sizes"):
+        raise TypeError(f"{expected}, got {estimator!r}")
+    if not hasattr(estimator, "coefs_"):
+        raise ValueError(f"{expected}, got one that is not fitted: call fit first, {estimator!r}")
+    return estimator
+
+
 def network_of(estimator: Any) -> Network:
-    """The trained network of a fitted estimator. TypeError for anything else."""
-    network = getattr(estimator, "network_", None)
-    if not isinstance(network, Network):
-        raise TypeError(f"estimator: expected a fitted MLPClassifier or MLPRegressor, got {estimator!r}")
-    return network
+    """Its trained network; errors as for `perceptron_of`."""
+    perceptron = perceptron_of(estimator)
+    return (
+        perceptron.network_ if isinstance(getattr(perceptron, "network_", None), Network) else from_sklearn(perceptron)
+    )
+
+
+def inputs_of(estimator: Any, X: Any) -> Any:
+    """X as its network sees it: what the steps of a pipeline before it make of X."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    return estimator[:-1].transform(X) if len(getattr(estimator, "steps", ())) > 1 else X
 
 
 def encoded(estimator: Any, y: Any) -> Any:
     """y as the estimator's network takes it: classes by their place in `classes_`."""
-    classes, labels = getattr(estimator, "classes_", None), np.asarray(y)
+    classes, labels = getattr(perceptron_of(estimator), "classes_", None), np.asarray(y)
     if classes is None or labels.ndim > 1:
         return labels
     if not np.isin(labels, classes).all():

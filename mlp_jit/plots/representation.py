@@ -6,7 +6,7 @@ import numpy as np
 
 from ..engines.layout import SKIPS
 from ..network import Network
-from .figure import colour_numbers, encoded, grid_of_axes, network_of, plain, scatter
+from .figure import colour_numbers, encoded, grid_of_axes, inputs_of, network_of, plain, scatter
 
 
 class RepresentationDisplay:
@@ -34,7 +34,8 @@ class RepresentationDisplay:
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> "RepresentationDisplay":
         """Of a fitted estimator's network."""
-        return cls.from_network(network_of(estimator), X, encoded(estimator, y), ax=ax)
+        X, y = inputs_of(estimator, X), encoded(estimator, y)
+        return cls.from_network(network_of(estimator), X, y, ax=ax)
 
     def plot(self, *, ax: Any = None) -> "RepresentationDisplay":
         """Draw on a new figure, in place of one `ax`, or on an array of axes."""

@@ -16,7 +16,29 @@ VANISHING = 1e-3
 IDLE_SLOPE = 0.01  # of the activation's largest: z beyond ±6 of a sigmoid, below 0 of ReLU
 IDLE_SAMPLES = 0.99  # a unit is idle when its slope is that small for so many of the samples
 IDLE_UNITS = 0.9  # a layer with fewer working units is a fault; half of them off is common with inputs of one sign
+ALIKE_UNITS = 0.5  # of a layer, from which it is a fault: fewer copies only make the layer narrower
 LARGEST_SLOPE = {"sigmoid": 0.25, "hard_sigmoid": 1 / 6}  # others: about 1
+
+
+def alike(network: Network) -> Finding:
+    """Hidden units with the same weights, in and out: their gradients are the same, and so they stay alike."""
+    shares = [_alike_share(network, l) for l in range(1, len(network.sizes) - 1)]
+    worst = int(np.argmax(shares)) if shares else 0
+    if not shares or shares[worst] == 0:
+        return Finding("alike units", OK, 0, "No two units of a layer have the same weights.")
+    share, units = shares[worst], network.sizes[worst + 1]
+    text = f"{100 * share:.0f} % of the {units} units of layer {worst + 1} have the weights of another one"
+    if not (network.weights[worst].any() or network.weights[worst + 1].any()):
+        text += ": zero, all of them"
+    remedy = "Start from random weights (He, Glorot): units with the same weights get the same gradient and stay alike."
+    return Finding("alike units", FAULT if share >= ALIKE_UNITS else NOTE, share, f"{text}.", remedy)
+
+
+def _alike_share(network: Network, l: int) -> float:
+    """The share of the units of hidden layer l that are copies of another one."""
+    units = [network.weights[l - 1], network.biases[l - 1][np.newaxis], network.weights[l].T]
+    copies = network.sizes[l] - len(np.unique(np.concatenate(units), axis=1).T)
+    return (copies + 1) / network.sizes[l] if copies else 0.0
 
 
 def layers(network: Network, trace: Trace, has_learnt: bool) -> Iterator[Finding]:

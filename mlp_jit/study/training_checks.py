@@ -18,7 +18,7 @@ BEGUN = 0.25  # of the way that a larger rate goes: more epochs finish what a sl
 WORSE = 1.5  # of guessing's loss
 CLEAR = 0.05  # of guessing's loss: a gain that is no accident of the batches
 DECADES = 5  # how far from the given rate others are tried
-FOLDS, LEAST_SAMPLES = 3, 40
+FOLDS, LEAST_SAMPLES, LEAST_OF_A_CLASS = 3, 40, 6
 # By how many standard deviations predictions for unseen samples must agree with their labels better than with the same
 # labels shuffled: one shuffled data set in a hundred passes by chance.
 SIGNIFICANT = 2.33
@@ -99,19 +99,22 @@ def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_ca
 
     Both by a wide ReLU network on standardised data: what it predicts for samples it has not seen.
     """
-    if len(X) < LEAST_SAMPLES:
+    rarest = _rarest(network, y)
+    if len(X) < LEAST_SAMPLES or rarest < LEAST_OF_A_CLASS:
         reason = f"{len(X)} samples are too few to tell; {LEAST_SAMPLES} would do."
-        yield Finding("labels and inputs", SKIPPED, len(X), reason)
-        yield Finding("capacity", SKIPPED, len(X), reason)
+        if len(X) >= LEAST_SAMPLES:
+            reason = f"{rarest} samples of the rarest class are too few to tell; {LEAST_OF_A_CLASS} would do."
+        yield Finding("labels and inputs", SKIPPED, min(len(X), rarest), reason)
+        yield Finding("capacity", SKIPPED, min(len(X), rarest), reason)
         return
     X, y = _standardised(X), _standardised(y) if network.output == "identity" else y
     fold = np.arange(len(X)) % FOLDS
-    agreement, variance, unseen = 0.0, 0.0, []
+    agreement, variance, unseen, yardstick = 0.0, 0.0, [], Yardstick.of(network, y)
     for k in range(FOLDS):
         trial = _train_afresh(network, WIDE, X[fold != k], y[fold != k], activation="relu")
         agreed, spread = _agreement(trial.network.forward(X[fold == k]), y[fold == k])
         agreement, variance = agreement + agreed, variance + spread
-        unseen.append(_share(trial.network, X[fold == k], y[fold == k]))
+        unseen.append(yardstick.share(trial.network.loss(X[fold == k], y[fold == k])))
     score = agreement / np.sqrt(variance) if variance > 0 else 0.0
     text = f"Predictions for unseen samples agree with y {score:.1f} standard deviations better than with y shuffled"
     if score < SIGNIFICANT:
@@ -123,6 +126,15 @@ def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_ca
         yield Finding("labels and inputs", OK, score, f"{text}.")
     if judge_capacity:
         yield _capacity(network, X, y, float(np.median(unseen)))
+
+
+def _rarest(network: Network, y: np.ndarray) -> int:
+    """How many samples the rarest class that occurs has; all of them where y holds no classes."""
+    if network.output not in ("softmax", "sigmoid"):
+        return len(y)
+    counts = (y >= 0.5).sum(axis=0)
+    counts = counts if network.output == "softmax" else np.concatenate([counts, len(y) - counts])
+    return int(counts[counts > 0].min(initial=len(y)))
 
 
 def _capacity(network: Network, X: np.ndarray, y: np.ndarray, unseen: float) -> Finding:

@@ -11,21 +11,23 @@ from functools import cache
 import numpy as np
 
 from ..._jit import Doubles, Integers, Place, Real, Routine, Size, as_template, inlined, routine
-from ...activations import HIDDEN, OUTPUTS, SOFTMAX, softmax
+from ..._math import log1p
+from ...activations import HIDDEN, IDENTITY, OUTPUTS, SOFTMAX, softmax
 from ...dropout import drop, dropout_key
-from ...losses import output_delta
+from ...losses import BY_CODE as LOSSES
+from ...losses import CROSS_ENTROPY, error
 from ...optimizers import BY_CODE as OPTIMIZERS
 from ...optimizers import COEFFICIENTS, SETTINGS, coefficients
 from ..layout import BATCH
 from .normal_blocks import normalize_samples, normalize_units, sample_deltas, unit_deltas
 from .simd import VECTORS, lanes, row_squares, stretch, view
 
-BY_CODE = {activation.code: activation for activation in (*HIDDEN.values(), *OUTPUTS.values())}
+PHI = {activation.code: activation for activation in (*HIDDEN.values(), *OUTPUTS.values())}
 
-_output_delta, _coefficients, _softmax = as_template(output_delta), as_template(coefficients), as_template(softmax)
-
-
-# --------------------------------------------------------------------------------------- by code
+_coefficients, _softmax = (
+    as_template(coefficients),
+    as_template(softmax),
+)  # --------------------------------------------------------------------------------------- by code
 
 
 @cache
@@ -40,7 +42,7 @@ def activation(phi: int) -> Routine:
 
         return softmax_block
 
-    phi_of = BY_CODE[phi].phi
+    phi_of = PHI[phi].phi
 
     @routine
     def activate(z: Place, a: Place, count: Size) -> None:
@@ -54,7 +56,7 @@ def activation(phi: int) -> Routine:
 @cache
 def slope(phi: int) -> Routine:
     """E3, δ ← φ'(z) δ: the routine (z, a, delta; count)."""
-    slope_of = BY_CODE[phi].slope
+    slope_of = PHI[phi].slope
 
     @routine
     def scale(z: Place, a: Place, delta: Place, count: Size) -> None:
@@ -68,17 +70,30 @@ def slope(phi: int) -> Routine:
 @cache
 def loss(code: int, phi: int) -> Routine:
     """E2 of a block: δ times its weight, ℓ of each sample, and the sum of the first `rows` of weight · ℓ."""
+    pair, of_softmax = LOSSES[code], code == CROSS_ENTROPY
+    ell_of, delta_of, slope_of = pair.ell, pair.delta, PHI[phi].slope or error  # softmax has none, and needs none
+    scales = not pair.of_z and phi != IDENTITY
 
     @routine
     def output_deltas(
         parameters: Place, z: Place, a: Place, y: Place, weight: Place, top: Place, total: Place, delta: Place, ell: Place,
         outputs: Size, N: Size, rows: Size, sum: Doubles,
     ) -> None:  # fmt: skip
-        """E2: δ_k = ∂ℓ/∂z_k times its weight."""
-        _output_delta(
-            code, phi, stretch(parameters, 0, outputs), view(z, 0, outputs, N), view(a, 0, outputs, N), view(y, 0, outputs, N),
-            stretch(weight, 0, N), stretch(top, 0, N), stretch(total, 0, N), view(delta, 0, outputs, N), stretch(ell, 0, N),
-        )  # fmt: skip
+        """E2: δ_k = ∂ℓ/∂z_k times its weight. As `losses.output_delta` has it."""
+        for n in range(N):
+            ell[n] = 0
+            if of_softmax:
+                total[n] = log1p(total[n] - type(total[n])(1))
+        for k in range(outputs):
+            c, p = parameters[k], k * N
+            for n in range(N):
+                z_k = z[p + n] - top[n] - total[n] if of_softmax else z[p + n]
+                ell[n] += ell_of(z_k, a[p + n], y[p + n], c)
+                delta[p + n] = delta_of(z_k, a[p + n], y[p + n], c)
+            for n in range(N):
+                if scales:
+                    delta[p + n] *= slope_of(z[p + n], a[p + n])
+                delta[p + n] *= weight[n]
         L = 0.0
         for n in range(rows):
             L += weight[n] * ell[n]

@@ -2,7 +2,7 @@
 
     z_j = b_j + Σ_i w_ij a_i        a_j = φ(z_j)
 
-Plain loops first, then the compiled ones, `forward_layer` in mlp_jit/engines/loops.py, every number in sight.
+Plain loops first, then the compiled ones, `forward_layer` in mlp_jit/engines/loops/equations.py, every number in sight.
 """
 
 import math

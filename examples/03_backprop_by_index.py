@@ -6,7 +6,7 @@
     E5  ∂L/∂b_j  = (1/N) Σ_n δ_j
     E6  θ ← θ − η ∂L/∂θ
 
-The same loops, compiled: `hidden_delta`, `weight_gradient` and `bias_gradient` in mlp_jit/engines/loops.py.
+The same loops, compiled: `hidden_delta`, `weight_gradient` and `bias_gradient` in mlp_jit/engines/loops/equations.py.
 """
 
 import math

@@ -11,7 +11,7 @@ Here A, Z and Δ are matrices with a row for each sample n. The 1/N of E4 and E5
 import numpy as np
 
 from mlp_jit import Network, fit
-from mlp_jit.engines.layers import Dense, ReLU, Sequential
+from mlp_jit.engines.vectorized.layers import Dense, ReLU, Sequential
 from mlp_jit.plots import DecisionBoundaryDisplay
 
 ETA, DECAY, STEPS = 0.5, 1e-3, 200

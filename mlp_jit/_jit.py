@@ -137,13 +137,18 @@ class Routine:
     """
 
     def __init__(self, function: Callable) -> None:
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+        functools.update_wrapper(self, function)
         self.addresses: dict[Any, int] = {}
-        self.compiled = None if numba.config.DISABLE_JIT else _compile(function, no_cpython_wrapper=True)
+        self.compiled: Any = None if numba.config.DISABLE_JIT else _compile(function, no_cpython_wrapper=True)
 
     def __call__(self, *arguments: Any) -> None:
         """Compiled code alone can run it: TypeError."""
         raise TypeError(f"{self.__name__} runs in compiled code only, by its address")  # type: ignore[attr-defined]
+
+    def cache_path(self) -> str | None:
+        """The folder of its compiled code, where that is kept."""
+        path: str | None = self.compiled.stats.cache_path
+        return path
 
     def address(self, dtype: Any = None) -> int:
         """Where it lies, compiled for places of numbers of this dtype."""

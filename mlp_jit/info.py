@@ -65,7 +65,7 @@ def cache() -> str:
     """Where compiled code is kept."""
     if numba.config.DISABLE_JIT:
         return "none: NUMBA_DISABLE_JIT is set"
-    return tiles.forward_layer.compiled.stats.cache_path or "none: each process compiles anew"
+    return tiles.forward_layer.cache_path() or "none: each process compiles anew"
 
 
 def blas_threads(n_threads: int) -> AbstractContextManager:

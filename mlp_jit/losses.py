@@ -15,9 +15,9 @@
 | `perceptron`           | Σ_k max(0, −(2 y_k − 1) z_k)             | step               |
 
 Each is a pair of straight lines (`_straight`), `ell(z, a, y, c)` and `delta(z, a, y, c)` of one output, c being its
-parameter. The last four are computed from z itself, so that no logarithm of a rounded ŷ is ever taken, and each of them has
-δ_k = ŷ_k − y_k. The others have δ_k = ∂ℓ/∂ŷ_k φ'(z_k), of which `delta` is the first factor. For z cross_entropy is given log ŷ,
-which is z less what `softmax` summed up.
+parameter. The last four are computed from z itself, so that no logarithm of a rounded ŷ is ever taken, and each of them
+has δ_k = ŷ_k − y_k. The others have δ_k = ∂ℓ/∂ŷ_k φ'(z_k), of which `delta` is the first factor. For z cross_entropy is
+given log ŷ, which is z less what `softmax` summed up.
 """
 
 from collections.abc import Callable
@@ -149,10 +149,11 @@ def error(z, a, y, c):
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss ℓ: the name users give, the code kernels branch on, the scalar pair, the outputs it goes with, a parameter.
+    """A loss ℓ: the name users give, the code kernels branch on, the scalar pair, the outputs it goes with, a
+    parameter.
 
-    `ell(z, a, y, c)` gives what one output adds to ℓ, `delta(z, a, y, c)` its derivative by ŷ, or by z where the loss is
-    one `of_z`. `parameter` is huber's delta or quantile's level: one number, or one for each output.
+    `ell(z, a, y, c)` gives what one output adds to ℓ, `delta(z, a, y, c)` its derivative by ŷ, or by z where the loss
+    is one `of_z`. `parameter` is huber's delta or quantile's level: one number, or one for each output.
     """
 
     name: str

@@ -1,9 +1,10 @@
 """E6, θ ← θ − η · step(∂L/∂θ), for seven optimizers, and the objects that remember their moments.
 
 Each kernel reads as its definition, for a stretch of the flat parameter vector: g is ∂L/∂θ, m and v are the same
-stretch of the moments, of the first row and of the last: the same where there is one. The numbers that change only with t, the number of the step (from 1), come in `c`:
-`coefficients` works them out once a step, in float64. What a kernel has written it takes from its own hand (g_p, m_p,
-v_p): read back at once from an array that does not start at a cache line, a step of Adam takes twice as long.
+stretch of the moments, of the first row and of the last: the same where there is one. The numbers that change only with
+t, the number of the step (from 1), come in `c`: `coefficients` works them out once a step, in float64. What a kernel
+has written it takes from its own hand (g_p, m_p, v_p): read back at once from an array that does not start at a cache
+line, a step of Adam takes twice as long.
 
 All of E6 with momentum is written with the velocity v ← μ v − η g, as scikit-learn and Keras have it; PyTorch keeps η
 out of v, which is the same while η stays constant.

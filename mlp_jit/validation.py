@@ -167,12 +167,10 @@ def for_engine(array: np.ndarray, kind: np.dtype) -> np.ndarray:
 def matrix(name: str, value: Any, columns: int | None, *, minimum_rows: int = 1) -> np.ndarray:
     """A 2-D array of real numbers with `columns` columns, in its own dtype and layout."""
     array = as_array(name, value)
-    expected = "(n_samples, n_features)" if columns is None else f"(n_samples, {columns})"
-    if array.ndim != 2:
+    if array.ndim != 2 or (columns is not None and array.shape[1] != columns):
+        expected = "(n_samples, n_features)" if columns is None else f"(n_samples, {columns})"
         hint = f"; reshape a single row with {name}.reshape(1, -1)" if array.ndim == 1 else ""
         raise ValueError(f"{name}: expected shape {expected}, got {array.shape}{hint}")
-    if columns is not None and array.shape[1] != columns:
-        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
     if array.shape[0] < minimum_rows:
         raise ValueError(f"{name}: expected at least {minimum_rows} row, got {array.shape[0]}")
     return array

@@ -11,7 +11,9 @@ from numba import config
 from . import Network, fit
 from ._jit import threads
 from .activations import activate
+from .engines.lanes import tiles
 from .engines.layout import gather
+from .engines.loops import equations
 from .training.callbacks import open_bar
 
 HIDDEN = ("relu", "tanh", "sigmoid", "identity")
@@ -29,7 +31,8 @@ def warm_up(dtypes: Sequence[str], engines: Sequence[str]) -> None:
     """
     if config.DISABLE_JIT:
         raise NotImplementedError("nothing is ever compiled where NUMBA_DISABLE_JIT is set: unset it")
-    folders = {kernel.stats.cache_path for kernel in (activate, gather)}
+    kept = activate, gather, equations.bias_gradient, tiles.forward_layer.compiled
+    folders = {kernel.stats.cache_path for kernel in kept}
     if None in folders:
         raise OSError(
             "compiled code cannot be kept: neither the package's folders nor the user's cache folder can be written. "
@@ -57,10 +60,12 @@ def jobs_of(engine: str, dtype: str) -> Iterator[tuple[str, Callable[[], object]
 
     def train(activation: str, output: str, optimizer: str, n_threads: int) -> None:
         labels = y.argmax(axis=1) if output == "softmax" else y
+        net = network(activation, output)
         fit(
-            network(activation, output), X, labels, optimizer=optimizer, learning_rate=1e-4, batch_size=SAMPLES,
+            net, X, labels, optimizer=optimizer, learning_rate=1e-4, batch_size=SAMPLES,
             epochs=1, validation_data=(X, labels), engine=engine, n_threads=n_threads, random_state=0,
         )  # fmt: skip
+        net.forward(X[:1], engine=engine, n_threads=n_threads)
 
     def regularize(net: Network) -> None:
         fit(

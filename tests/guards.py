@@ -103,7 +103,7 @@ class EndingPages(Guarded):
         memory = np.frombuffer(mmap.mmap(-1, size), np.uint8)
         for page in closed:
             assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(memory.ctypes.data + page), mmap.PAGESIZE, 0) == 0
-        self.rooms.append((memory, []))
+        self.rooms.append((memory, closed))
         return memory
 
     def divide(self, sizes):

@@ -20,7 +20,13 @@ def start(*arguments: str, root: Path = ROOT, cwd: Path | None = None, **environ
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,  # so that `finish` can end its children, too
+        preexec_fn=_hear_interrupts if os.name == "posix" else None,
     )
+
+
+def _hear_interrupts() -> None:
+    """What a shell starts in the background ignores SIGINT, and so would its children; Python hears it by default."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen, timeout: float = 60) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import pytest
 
 from mlp_jit import SGD, Adam, Network, fit
 from mlp_jit.engines.layout import SKIPS
-from mlp_jit.study import diagnose, training_checks, trials
+from mlp_jit.study import diagnose, layer_checks, training_checks, trials
 from mlp_jit.study.trials import Yardstick
 
 CORNERS = [[0, 0], [0, 1], [1, 0], [1, 1]]
@@ -93,6 +93,21 @@ def not_a_number(X, y, seed):
     return diagnose(small(seed), X, y, learning_rate=0.01)
 
 
+def alike(activation, value, sizes=(2, 16, 1), **options):
+    """All weights are one number."""
+    network = Network(sizes, activation=activation, output="sigmoid", random_state=0, **options)
+    for W in network.weights:
+        W[...] = value
+    return network
+
+
+def twins():
+    """A healthy network, but for one unit that equals another."""
+    network = small()
+    network.weights[0][:, 3], network.weights[1][3] = network.weights[0][:, 9], network.weights[1][9]
+    return network
+
+
 FAULTS = {  # the plant: the check that must find it, and a word of its remedy
     unscaled: ("input scale", "Standardise"),
     shuffled_labels: ("labels and inputs", "shuffled"),
@@ -121,6 +136,93 @@ def test_a_planted_fault_is_found(fault):
     text = str(diagnosis)
     assert found[check].text in text
     assert found[check].remedy in text
+
+
+@pytest.mark.parametrize(
+    ("network", "copies", "words"),
+    [
+        (alike("tanh", 0.5), 15, "16 units of layer 1"),
+        (alike("sigmoid", 1), 15, "16 units of layer 1"),
+        (alike("relu", 0.1), 15, "16 units of layer 1"),
+        (alike("tanh", 0.5, (2, 4, 6, 1), normalization="batch"), 5, "6 units of layer 2"),
+        (alike("tanh", 0.5, (2, 6, 6, 1), skip=True), 5, "6 units of layer 1"),
+        (twins(), 1, "16 units of layer 1"),
+        (alike("tanh", 0), 16, "All weights are 0"),
+        (alike("sigmoid", 0), 16, "All weights are 0"),
+        (alike("relu", 0), 16, "All weights are 0"),
+    ],
+)
+def test_units_that_are_alike(network, copies, words, monkeypatch):
+    monkeypatch.setattr(trials, "STEPS", 100)
+    found = {finding.check: finding for finding in diagnose(network, *moons(), learning_rate=0.01).findings}
+    assert found["equal units"].number == copies
+    assert words in found["equal units"].text
+    assert "at random" in found["equal units"].remedy
+    assert not {"gradient norms", "idle units"} & set(found)  # they would blame something else
+
+
+@pytest.mark.parametrize(
+    ("part", "sizes", "options"),
+    [
+        ("in", (2, 6, 1), {}),
+        ("out", (2, 6, 1), {}),
+        ("bias", (2, 6, 1), {}),
+        ("in", (2, 6, 6, 1), {"skip": True}),  # the second layer's are alike, and yet linked to units that are not
+    ],
+)
+def test_units_that_training_tells_apart_are_not_alike(part, sizes, options):
+    network = alike("tanh", 0.5, sizes, **options)
+    parts = {"in": network.weights[0][0], "out": network.weights[1][:, 0], "bias": network.biases[0]}
+    parts[part][:] = range(6)
+    finding = next(layer_checks.layers(network, network.trace(*moons()), False))
+    assert (finding.check, finding.level) == ("equal units", "ok")
+
+
+def test_a_network_that_has_learnt_may_have_copies():
+    network, (X, y) = twins(), moons()
+    finding = next(layer_checks.layers(network, network.trace(X, y), True))
+    assert (finding.check, finding.level) == ("equal units", "note")
+
+
+@pytest.mark.parametrize(("n", "odd", "faulty"), [(600, 2, True), (600, 1, True), (60, 2, False)])
+def test_next_to_all_targets_are_alike(n, odd, faulty, monkeypatch):
+    monkeypatch.setattr(trials, "STEPS", 100)
+    X, y = np.random.default_rng(0).normal(size=(n, 2)), np.zeros(n)
+    y[7 : 7 + odd] = 1
+    for network in (
+        small(),
+        Network([2, 4, 3], output="softmax"),
+        Network([2, 4, 1]),
+        Network([2, 4, 1], output="exp"),
+    ):
+        checks = {check.check: check for check in diagnose(network, X, y.astype(int)).checks}
+        assert (checks["targets"].level == "fault") == faulty
+        for name in ("labels and inputs", "capacity"):
+            assert (checks[name].level, checks[name].number) == ("skipped", odd)
+            assert f"All but {odd} of {n} samples" in checks[name].text
+        if faulty:
+            assert f"All but {odd} of {n} samples" in checks["targets"].text
+            assert "Collect more" in checks["targets"].remedy
+
+
+def test_each_fold_has_its_share_of_a_rare_class(monkeypatch):
+    monkeypatch.setattr(trials, "STEPS", 100)
+    X, y = np.random.default_rng(0).normal(size=(600, 2)), np.zeros(600)
+    y[:3] = 1
+    checks = {check.check: check for check in diagnose(small(), X, y).checks}
+    assert checks["labels and inputs"].level != "skipped"
+    assert "rarest with 0.5 %" in checks["targets"].text
+
+
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("output", ["sigmoid", "softmax", "identity", "exp"])
+def test_one_target_for_all(output, value):
+    X, network = moons(n=2500)[0], Network([2, 4, 3 if output == "softmax" else 1], output=output)
+    diagnosis = diagnose(network, X, np.full(2500, value))
+    (finding,) = diagnosis.findings
+    assert (finding.check, finding.level) == ("targets", "fault")
+    assert "All 2000 samples looked at" in finding.text
+    assert "nothing to tell apart" in finding.remedy
 
 
 def healthy():

@@ -317,6 +317,17 @@ def test_samples_do_not_touch_each_other(engine, dtype):
         assert np.flatnonzero(np.isnan(outputs).any(axis=1)).tolist() == [n]
 
 
+@each_compiled
+@settings(max_examples=100)
+@given(random_problems(), st.sampled_from([1, 2, 3, 5, 8, 30, 100]))
+def test_a_row_has_the_same_bits_whatever_rows_come_with_it(engine, problem, n):
+    """A few rows, and as many as lanes leaves to its tiles."""
+    network, X, *_ = problem
+    X = np.resize(X, (1001, X.shape[1]))
+    forward = ENGINES[engine].forward
+    np.testing.assert_array_equal(forward(network, X[:n]), forward(network, X)[:n])
+
+
 def test_a_batch_of_zero_weights_teaches_nothing(engine):
     network, X, y, _ = problem((3, 4, 2), n=4)
     before = network.params.copy()

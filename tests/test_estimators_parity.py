@@ -327,5 +327,5 @@ def test_what_cannot_be_converted():
         Network.from_sklearn(neural_network.MLPClassifier())
     with pytest.raises(ValueError, match="expected one of identity, sigmoid, tanh, relu in all hidden layers"):
         Network([2, 3, 1], activation="gelu").to_sklearn()
-    with pytest.raises(ValueError, match="classes: expected 3, got 2"):
+    with pytest.raises(ValueError, match="classes: expected 3 distinct labels for 3 outputs, got 2"):
         Network([2, 3], output="softmax").to_sklearn(["a", "b"])

@@ -135,6 +135,16 @@ def special_problems(draw):
     )
 
 
+@settings(max_examples=50)
+@given(special_problems(), st.sampled_from([1, 3, 8]))
+def test_a_row_has_the_same_bits_whatever_rows_come_with_it(problem, n):
+    """A few rows, and as many as lanes leaves to its tiles."""
+    network, X, *_ = problem
+    X = np.resize(X, (1001, X.shape[1]))
+    for name, engine in COMPILED.items():
+        np.testing.assert_array_equal(engine.forward(network, X[:n]), engine.forward(network, X)[:n], name)
+
+
 @settings(max_examples=150)
 @given(
     special_problems(),

@@ -69,6 +69,144 @@ def test_loss_curve_of_an_estimator(classifier):
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), classifier.loss_curve_)
 
 
+def made(Estimator=MLPClassifier, **options):
+    return Estimator(**{"hidden_layer_sizes": (4,), "random_state": 0, "tol": 10, "n_iter_no_change": 3} | options)
+
+
+def test_loss_curve_of_an_estimator_with_a_validation_set():
+    own = made().fit(X, y, X_val=X[:9], y_val=y[:9])
+    for estimator in (own, made(MLPRegressor, early_stopping=True, validation_fraction=0.2).fit(X, X[:, 0])):
+        display = LossCurveDisplay.from_estimator(estimator, name="it")
+        assert len(estimator.validation_loss_curve_) == estimator.n_iter_ > 1
+        np.testing.assert_array_equal(display.lines_[0].get_ydata(), estimator.loss_curve_)
+        np.testing.assert_array_equal(display.lines_[1].get_ydata(), estimator.validation_loss_curve_)
+        assert [text.get_text() for text in display.ax_.get_legend().get_texts()] == ["it", "it, validation"]
+
+
+def test_validation_losses_stand_at_their_epochs_after_warm_starts():
+    estimator = made(warm_start=True).fit(X, y)
+    without = estimator.n_iter_
+    estimator.fit(X, y, X_val=X, y_val=y)
+    validated = without + estimator.n_iter_
+    np.testing.assert_array_equal(np.isnan(estimator.validation_loss_curve_), np.arange(validated) < without)
+    estimator.fit(X, y)
+    curves = LossCurveDisplay.from_estimator(estimator).lines_
+    assert [len(curve.get_xdata()) for curve in curves] == [validated + estimator.n_iter_, validated]
+    assert drawn(curves[0].figure)
+    estimator.fit(X, y, X_val=X, y_val=y)
+    assert len(estimator.validation_loss_curve_) == len(estimator.loss_curve_)
+
+
+@pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("settings", [{}, {"max_fun": 12}, {"max_iter": 4}], ids=str)
+@pytest.mark.filterwarnings("ignore:lbfgs failed")
+def test_loss_curve_of_lbfgs(Estimator, settings):
+    pytest.importorskip("scipy")
+    estimator = made(Estimator, solver="lbfgs", tol=1e-4, **settings).fit(X, y)
+    assert len(estimator.loss_curve_) == estimator.n_iter_ > 2
+    assert np.all(np.diff(estimator.loss_curve_) < 0)
+    assert estimator.loss_curve_[-1] == pytest.approx(estimator.loss_)
+    display = LossCurveDisplay.from_estimator(estimator)
+    np.testing.assert_array_equal(display.lines_[0].get_ydata(), estimator.loss_curve_)
+    assert len(display.lines_) == 1
+
+
+@pytest.mark.filterwarnings("ignore:lbfgs failed")
+def test_lbfgs_begins_a_curve_or_goes_on_with_it():
+    pytest.importorskip("scipy")
+    estimator = made().fit(X, y, X_val=X, y_val=y)
+    known = list(estimator.loss_curve_)
+    estimator.set_params(solver="lbfgs", max_iter=5, warm_start=True, tol=1e-4).fit(X, y)
+    assert estimator.loss_curve_[: len(known)] == known
+    assert len(estimator.loss_curve_) == len(known) + estimator.n_iter_
+    assert len(estimator.validation_loss_curve_) == len(known)
+    estimator.set_params(warm_start=False).fit(X, y)
+    assert len(estimator.loss_curve_) == estimator.n_iter_
+    assert estimator.validation_loss_curve_ is None
+
+
+def test_an_estimator_without_losses():
+    given = MLPRegressor.from_weights([[[1.0]], [[2.0]]], [[0.0], [0.0]])
+    with pytest.raises(ValueError, match=r"expected one with losses in loss_curve_, got MLPRegressor.*: call its fit"):
+        LossCurveDisplay.from_estimator(given)
+    neural_network = pytest.importorskip("sklearn.neural_network")
+    theirs = made(neural_network.MLPRegressor, solver="lbfgs").fit(X, X[:, 0])
+    with pytest.raises(ValueError, match=r"scikit-learn's lbfgs keeps none, use solver='adam' or mlp_jit's"):
+        LossCurveDisplay.from_estimator(theirs)
+
+
+def in_a_pipeline(estimator):
+    pipeline, preprocessing = (pytest.importorskip(f"sklearn.{name}") for name in ("pipeline", "preprocessing"))
+    return pipeline.make_pipeline(preprocessing.StandardScaler(), preprocessing.PolynomialFeatures(2), estimator)
+
+
+def in_a_search(estimator):
+    selection = pytest.importorskip("sklearn.model_selection")
+    return selection.GridSearchCV(in_a_pipeline(estimator), {f"{type(estimator).__name__.lower()}__alpha": [1]}, cv=2)
+
+
+def of_scikit_learn(estimator):
+    return getattr(pytest.importorskip("sklearn.neural_network"), type(estimator).__name__)(
+        hidden_layer_sizes=(4,), random_state=0, tol=10, n_iter_no_change=3
+    )
+
+
+WRAPS = [
+    in_a_pipeline, in_a_search, of_scikit_learn,
+    lambda estimator: in_a_pipeline(in_a_search(estimator)),
+    lambda estimator: in_a_search(of_scikit_learn(estimator)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_estimators_in_estimators(wrap, Estimator):
+    targets = NAMES[y] if Estimator is MLPClassifier else X[:, 0]
+    estimator = wrap(made(Estimator)).fit(X, targets)
+    losses = LossCurveDisplay.from_estimator(estimator).loss
+    assert len(losses) > 1
+    boundary = DecisionBoundaryDisplay.from_estimator(estimator, X, targets, grid_resolution=9)
+    points = np.column_stack([boundary.xx0.ravel(), boundary.xx1.ravel()])
+    if Estimator is MLPClassifier:
+        expected = estimator.predict_proba(points)[:, 1]
+        assert [text.get_text() for text in boundary.ax_.get_legend().get_texts()] == ["no", "yes"]
+    else:
+        expected = estimator.predict(points)
+    np.testing.assert_allclose(boundary.response.ravel(), expected, rtol=1e-9)
+    norms = GradientNormsDisplay.from_estimator(estimator, X, targets).norms
+    assert norms.shape == (2,)
+    representation = RepresentationDisplay.from_estimator(estimator, X, targets)
+    outputs = estimator.predict_proba(X)[:, 1] if Estimator is MLPClassifier else estimator.predict(X)
+    np.testing.assert_allclose(representation.points[-1].ravel(), outputs, rtol=1e-9)
+    assert WeightsDisplay.from_estimator(estimator, layer=2).images.shape == (1, 2, 2)
+
+
+def test_steps_that_know_columns_by_name():
+    pandas, compose = pytest.importorskip("pandas"), pytest.importorskip("sklearn.compose")
+    frame = pandas.DataFrame(X, columns=["left", "right"])
+    columns = compose.make_column_transformer(("passthrough", ["right"]))
+    estimator = pytest.importorskip("sklearn.pipeline").make_pipeline(columns, made()).fit(frame, y)
+    response = DecisionBoundaryDisplay.from_estimator(estimator, frame, y, grid_resolution=9).response
+    assert np.ptp(response, axis=1).max() == 0 < np.ptp(response, axis=0).min()
+
+
+@pytest.mark.parametrize("display", [LossCurveDisplay, WeightsDisplay])
+@pytest.mark.parametrize("wrap", [lambda estimator: estimator, *WRAPS])
+def test_what_is_not_fitted_says_so(display, wrap):
+    with pytest.raises(TypeError, match=r"expected a fitted MLPClassifier(?s:.*): call its fit first"):
+        display.from_estimator(wrap(made()))
+
+
+def test_what_is_no_network_says_so():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    for other in (linear_model.LinearRegression(), in_a_pipeline(linear_model.LinearRegression())):
+        with pytest.raises(TypeError, match=r"expected a fitted MLPClassifier(?s:.*)or search with one, got "):
+            WeightsDisplay.from_estimator(other.fit(X, y))
+    estimator = in_a_pipeline(made()).fit(np.column_stack([X, X]), y)
+    with pytest.raises(ValueError, match=r"X: expected 2 columns to draw, got shape \(60, 4\)"):
+        DecisionBoundaryDisplay.from_estimator(estimator, np.column_stack([X, X]))
+
+
 def test_a_loss_of_zero_has_no_logarithm():
     assert LossCurveDisplay(loss=[1, 0.5, 0]).plot().ax_.get_yscale() == "linear"
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import mlp_jit
 from mlp_jit import Callback, EarlyStopping, Network, fit, huber, quantile
+from mlp_jit.engines.lanes.session import Session
 from mlp_jit.estimators import metrics
 from mlp_jit.losses import LOSSES
-from mlp_jit.study import diagnose
+from mlp_jit.training import epochs
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))
@@ -397,45 +398,13 @@ def test_on_plateau_by_name_gives_each_rate_its_time(Estimator):
     assert epochs[1:-1].min() >= 4
 
 
-# --------------------------------------------------------------------------------------- diagnose
-
-
-@pytest.mark.parametrize(("activation", "value"), [("tanh", 0.5), ("sigmoid", 1), ("relu", 0.1), ("tanh", 0)])
-def test_diagnose_finds_weights_that_are_all_alike(activation, value):
-    network = Network([3, 8, 1], activation=activation, output="sigmoid")
-    network.params[:] = value
-    (found,) = (finding for finding in diagnose(network, X, THIRDS == 1).findings if finding.check == "alike units")
-    assert found.number == 1
-    assert ("zero" in found.text) is (value == 0)
-    assert "random weights" in found.remedy
-
-
-def test_two_units_that_are_alike_are_worth_a_note():
-    network = Network([3, 8, 1], output="sigmoid", random_state=0)
-    network.weights[0][:, 1], network.weights[1][1] = network.weights[0][:, 0], network.weights[1][0]
-    (found,) = (check for check in diagnose(network, X, THIRDS == 1).checks if check.check == "alike units")
-    assert (found.level, found.number) == ("note", 0.25)
-
-
-@pytest.mark.parametrize("output", ["sigmoid", "softmax", "identity"])
-def test_diagnose_takes_folds_in_which_y_is_constant(output):
-    rows, y = RNG.normal(size=(300, 2)), np.zeros(300, int)
-    y[[7, 200]] = 1
-    network = Network([2, 4, 2 if output == "softmax" else 1], output=output, random_state=0)
-    checks = {check.check: check for check in diagnose(network, rows, y).checks}
-    if output != "identity":
-        assert checks["labels and inputs"].level == "skipped"
-        assert "2 samples of the rarest class" in checks["labels and inputs"].text
-
-
 # --------------------------------------------------------------------------------------- uneven weights
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
 def test_uneven_weights_take_no_more_calls(estimators, monkeypatch, loss):
     """The figure that scikit-learn reports is made of what each batch came to, whole epochs being one call."""
-    from mlp_jit.engines.lanes.session import Session
-
+    monkeypatch.setattr(epochs, "SECONDS_PER_CALL", 1e9)
     steps, train = [], Session.train
     monkeypatch.setattr(Session, "train", lambda *arguments: (steps.append(len(arguments[3])), train(*arguments))[1])
     regressor = estimators.MLPRegressor(loss, (8,), batch_size=10, max_iter=3, random_state=0)

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from mlp_jit import SGD, Adam, Callback, EarlyStopping, History, Network, fit, validation
 from mlp_jit.engines import ENGINES
-from mlp_jit.training import epochs
 from mlp_jit.schedules import SCHEDULES, Constant, Cosine
+from mlp_jit.training import epochs
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (22, 3))

@@ -15,9 +15,11 @@ from threadpoolctl import threadpool_limits
 
 from mlp_jit import Network
 from mlp_jit.engines import ENGINES
+from mlp_jit.engines import contract as _contract
 from mlp_jit.optimizers import Optimizer
 
 BASELINE = "vectorized"
+contract = _contract if hasattr(_contract, "Recipe") else None  # older commits train an epoch in a call by itself
 OURS = ["lanes", "loops"]  # by name, not from ENGINES: asv goes by places in `params`, which no commit may shift
 DTYPES = ["float32", "float64"]
 RATE = 1e-5  # small: after thousands of epochs the work must still be that of the first, without vanishing gradients
@@ -137,22 +139,31 @@ class Epoch:
         self.data = self.network.check(*problem.data())
         self.order = rng.permutation(problem.n_samples)
         self.rates = np.full(problem.steps, RATE)
-        self.engine = ENGINES[engine]
+        self.train = self._one_call(ENGINES[engine]) if contract is None else self._session(ENGINES[engine])
 
     @property
     def params(self) -> np.ndarray:
         return self.network.params
 
     def __call__(self) -> float:
-        return self.engine.train_epoch(
-            self.network,
-            *self.data,
-            self.order,
-            self.problem.batch_size,
-            self.optimizer,
-            self.rates,
-            n_threads=self.n_threads,
-        )
+        return self.train()
+
+    def _session(self, engine: Any) -> Callable[[], float]:
+        """As `fit` trains: all epochs in one session."""
+        recipe = contract.Recipe(self.optimizer, self.problem.batch_size, n_threads=self.n_threads)
+        session, samples = engine.session(self.network, recipe), contract.Samples(*self.data)
+        figures = np.empty((self.rates.size, contract.FIGURES))
+
+        def train() -> float:
+            session.train(samples, self.order, self.rates, figures)
+            return contract.mean_loss(figures)
+
+        return train
+
+    def _one_call(self, engine: Any) -> Callable[[], float]:
+        """Before there were sessions: each epoch by itself."""
+        arguments = self.network, *self.data, self.order, self.problem.batch_size, self.optimizer, self.rates
+        return lambda: engine.train_epoch(*arguments, n_threads=self.n_threads)
 
 
 def assert_parity(ours: Any, theirs: Any) -> None:

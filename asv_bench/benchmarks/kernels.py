@@ -5,10 +5,14 @@ from collections.abc import Callable
 import numpy as np
 
 from mlp_jit.activations import RELU
-from mlp_jit.engines import loops
 from mlp_jit.optimizers import Adam, update
 
 from .common import DTYPES, one_thread, ratio
+
+try:
+    from mlp_jit.engines.loops import equations as loops
+except ImportError:  # a module, at older commits
+    from mlp_jit.engines import loops
 
 LAYERS = {  # n_in, n_out, batch
     "8 to 8, batch 4": (8, 8, 4),

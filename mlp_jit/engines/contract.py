@@ -81,7 +81,8 @@ class Session(Protocol):
         figures: np.ndarray,
         places: np.ndarray | None = None,
     ) -> None:
-        """E1-E6 for each batch of `order`, with `rates[step]` as η; N, LOSS and PENALTY of each into figures (steps, 3).
+        """E1-E6 for each batch of `order`, with `rates[step]` as η; writes N, LOSS and PENALTY of each into
+        figures (steps, 3).
 
         `order` (int64) names the samples by their row in the data set. Where the samples are other rows than the whole
         data set, `places` says at which of theirs each one lies. Where an epoch is cut into calls changes no bit.

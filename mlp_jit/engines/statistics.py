@@ -1,4 +1,4 @@
-"""What normalisation adds to a variance, and how its running statistics follow those of the batches: PyTorch's numbers."""
+"""What normalisation adds to a variance, and how its running statistics follow the batches': PyTorch's numbers."""
 
 from .._jit import inlined
 

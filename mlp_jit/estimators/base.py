@@ -89,14 +89,14 @@ class MultilayerPerceptron(BaseEstimator):
         max_iter iterations were not enough, UserWarning on Ctrl-C, what was learnt until then being kept.
         """
         with unchanged_if_refused(self):
+            parameters.check(self)
             train = self._prepare(X, y, sample_weight, (X_val, y_val, sample_weight_val))
         return self._train(train)
 
     def _prepare(
         self, X: Any, y: Any, sample_weight: Any, held_out: tuple = (None, None, None), *, incremental: bool = False
     ) -> Callable[[], None]:
-        """All checks and all that training starts from; what trains."""
-        parameters.check(self)
+        """All checks of the data and all that training starts from; what trains."""
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate(X, y, incremental=incremental, reset=first)
         sample_weight = self._weights(sample_weight, X)
@@ -110,7 +110,7 @@ class MultilayerPerceptron(BaseEstimator):
             network = self._network_of(self.coefs_, self.intercepts_)  # set_params since the last fit
             self._use(network)
         if self.solver == "lbfgs":
-            return lbfgs.prepare(self, network, X, y, sample_weight, given)
+            return lbfgs.prepare(self, network, X, y, sample_weight, given, first=first)
         return stochastic.prepare(self, network, X, y, sample_weight, given, first=first, incremental=incremental)
 
     def _train(self, train: Callable[[], None]) -> Any:
@@ -148,7 +148,7 @@ class MultilayerPerceptron(BaseEstimator):
         self._use(self._network(sizes, X.dtype, lambda rng, n_in, n_out: self._init_coef(n_in, n_out, X.dtype), rng))
 
     def _init_coef(self, fan_in: int, fan_out: int, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
-        """The initial W (fan_in, fan_out) and b (fan_out,) of a layer: scikit-learn's hook, which subclasses override."""
+        """The initial W (fan_in, fan_out) and b (fan_out,) of a layer: scikit-learn's hook for subclasses."""
         factor = 2.0 if self.activation in ("logistic", "sigmoid") else 6.0
         return scikit_learn(self._random_state, fan_in, fan_out, factor=factor)
 
@@ -200,7 +200,9 @@ class MultilayerPerceptron(BaseEstimator):
         return network
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but coefs_ and intercepts_, which are views: pickled, they would come back as copies; and a session."""
+        """Everything but coefs_ and intercepts_, which are views: pickled, they would come back as copies; and a
+        session.
+        """
         if hasattr(self, "coefs_"):
             self._use(self.network_)
         state = dict(super().__getstate__())
@@ -241,6 +243,18 @@ class MultilayerPerceptron(BaseEstimator):
             and len(X) > 0
             and "feature_names_in_" not in vars(self)
             and validation.is_finite(X)
+        )
+
+    def _need_no_check(self, X: Any, y: Any, kinds: str) -> bool:
+        """The same of X and y (n_samples,) whose dtype is of one of these kinds, for a network that goes on."""
+        return (
+            type(y) is np.ndarray
+            and y.dtype.kind in kinds
+            and "coefs_" in vars(self)
+            and self._needs_no_check(X, self.network_)
+            and X.shape == (len(y), self.n_features_in_)
+            and y.ndim == 1
+            and (y.dtype.kind != "f" or validation.is_finite(y))
         )
 
     def hidden_activations(self, X: Any, layer: int = -1) -> np.ndarray:

@@ -63,8 +63,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     max_fun : int
         L-BFGS's evaluations of the loss.
     class_weight : dict, "balanced" or None
-        Multiplies the sample weights, of the validation set, too: by {class: weight}, where a class that y lacks does not
-        matter, or so that all classes of y weigh the same.
+        Multiplies the sample weights, of the validation set, too: by {class: weight}, where a class that y lacks does
+        not matter, or so that all classes of y weigh the same.
     scoring : None, "loss", str or callable
         What the validation set is judged by: the accuracy, its loss (negative, so that higher is better), or a scorer
         of scikit-learn's.
@@ -86,9 +86,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     loss_, best_loss_ : float
         The last and the lowest figure of loss_curve_.
     loss_curve_ : list of float
-        The loss of each epoch, L2 included, as scikit-learn reports it.
+        The loss of each epoch, or iteration of lbfgs, L2 included, as scikit-learn reports it.
     validation_scores_, validation_loss_curve_ : list of float or None
-        The validation set's score and its loss (without L2) after each epoch.
+        The validation set's score and its loss (without L2) after each epoch; NaN for a loss of epochs of an earlier
+        fit that had no validation set.
     best_validation_score_ : float or None
     n_iter_, t_ : int
         Epochs of the last fit, and samples seen.
@@ -149,8 +150,8 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
         `classes` are 0, 1, … by default: two for one output, as many as outputs otherwise, named in the order of the
         outputs; where they are not sorted, the estimator has its outputs in the order in which they are. With
-        `multilabel` each output is a label of its own. Other parameters are the constructor's. partial_fit and warm starts go on from
-        there. Raises ValueError or TypeError where the shapes make no network.
+        `multilabel` each output is a label of its own. Other parameters are the constructor's. partial_fit and warm
+        starts go on from there. Raises ValueError or TypeError where the shapes make no network.
         """
         weights, biases = layers(coefs, intercepts)
         ordered, weights[-1], biases[-1] = in_order(classes, weights[-1], biases[-1], several=multilabel)
@@ -162,12 +163,13 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     # ----------------------------------------------------------------------------------- y
 
     def _validate(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
-        X, y = self._checked(X, y, reset)
+        plain = not reset and self._need_no_check(X, y, "biuU")
+        X, y = (X, y) if plain else self._checked(X, y, reset)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._labels = Labels(y)
             self.classes_ = self._labels.classes
         else:
-            self._check_classes(unique_labels(y))
+            self._check_classes(np.unique(y) if plain else unique_labels(y))
         return X, self._labels.encode(y)
 
     def _validate_held_out(self, X: Any, y: Any) -> tuple[Any, np.ndarray]:
@@ -189,7 +191,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
             )
 
     def _check_known(self, classes: np.ndarray) -> None:
-        if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+        if not set(classes) <= set(self.classes_):
             raise ValueError(
                 f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
             )
@@ -219,7 +221,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         if isinstance(self.class_weight, dict):
             place = {label: k for k, label in enumerate(self.classes_.tolist())}
             for label, weight in self.class_weight.items():
-                if not isinstance(weight, Real) or not 0 <= weight < np.inf:
+                if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
                     raise ValueError(f"class_weight: expected a number >= 0 for class {label!r}, got {weight!r}")
                 if label in place:  # a fold may lack a class
                     weights[place[label]] = weight

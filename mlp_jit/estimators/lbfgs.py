@@ -63,7 +63,14 @@ class Objective:
 
 
 def prepare(
-    estimator: Any, network: Network, X: Any, y: np.ndarray, sample_weight: Any, held_out: HeldOut | None
+    estimator: Any,
+    network: Network,
+    X: Any,
+    y: np.ndarray,
+    sample_weight: Any,
+    held_out: HeldOut | None,
+    *,
+    first: bool,
 ) -> Callable[[], None]:
     """What minimises L over the parameters of `network`, and writes what came of it into the estimator's attributes.
 
@@ -76,16 +83,18 @@ def prepare(
         raise ImportError("solver='lbfgs' is SciPy's: pip install 'mlp_jit[lbfgs]'") from None
     _refuse(estimator, held_out)
     objective = Objective(estimator, network, X, y, sample_weight)
-    return partial(_minimize, estimator, network, objective, optimize)
+    return partial(_minimize, estimator, network, objective, optimize, first)
 
 
-def _minimize(estimator: Any, network: Network, objective: Objective, optimize: Any) -> None:
+def _minimize(estimator: Any, network: Network, objective: Objective, optimize: Any, first: bool) -> None:
+    _begin_curves(estimator, first)
     training = Training(network, History(), estimator.max_iter)
     callbacks = [*([Report(bar=True)] if estimator.verbose else []), *(estimator.callbacks or ())]
 
     def after_iteration(intermediate_result: Any) -> None:
         network.params[:] = intermediate_result.x
         training.history.loss.append(objective.reported(intermediate_result.fun, intermediate_result.x))
+        estimator.loss_curve_.append(training.history.loss[-1])
         for callback in callbacks:
             callback.on_epoch(training)
         if training.history.stopped:
@@ -114,8 +123,14 @@ def _minimize(estimator: Any, network: Network, objective: Objective, optimize: 
         estimator.n_iter_ = len(training.history.loss)
         estimator.loss_ = training.history.loss[-1] if training.history.loss else np.nan
     finally:
-        estimator.loss_curve_ = training.history.loss
         end_callbacks(started, training)
+
+
+def _begin_curves(estimator: Any, first: bool) -> None:
+    """An empty loss curve and no validation for a first fit; a warm start goes on with what there is."""
+    if first or not hasattr(estimator, "loss_curve_"):
+        estimator.loss_curve_ = []
+        estimator.validation_scores_ = estimator.validation_loss_curve_ = estimator.best_validation_score_ = None
 
 
 def _refuse(estimator: Any, held_out: HeldOut | None) -> None:

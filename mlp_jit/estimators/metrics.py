@@ -22,7 +22,8 @@ def d2(outputs: np.ndarray, y: np.ndarray, loss: Loss, sample_weight: Any = None
     y, parameters = y.astype(np.float64), np.broadcast_to(np.atleast_1d(loss.parameter), y.shape[1])
     columns = zip(y.T, parameters, strict=True)
     constant = np.array([_best_constant(column, loss.name, c, sample_weight) for column, c in columns])
-    return _explained(*(_errors(loss.name, guess - y, parameters) for guess in (outputs, constant)), sample_weight)
+    error, best = (_errors(loss.name, guess - y, parameters) for guess in (outputs, constant))
+    return _explained(error, best, sample_weight)
 
 
 def _errors(name: str, r: np.ndarray, c: Any) -> np.ndarray:

@@ -119,13 +119,13 @@ RULES: dict[str, list[Rule]] = {
 
 def check(estimator: Any) -> None:
     """InvalidParameterError, which is a ValueError and a TypeError, for the first parameter that makes no sense."""
-    for name, value in estimator.get_params(deep=False).items():
-        rules = RULES.get(name)  # None for a parameter of a subclass
-        if rules is not None and not any(rule.allows(value) for rule in rules):
+    given = vars(estimator)
+    for name, rules in RULES.items():
+        if name in given and not any(rule.allows(given[name]) for rule in rules):
             *others, last = [rule.text for rule in rules]
             expected = f"{', '.join(others)} or {last}" if others else last
             raise InvalidParameterError(
-                f"The {name!r} parameter of {type(estimator).__name__} must be {expected}. Got {value!r} instead."
+                f"The {name!r} parameter of {type(estimator).__name__} must be {expected}. Got {given[name]!r} instead."
             )
     for size in np.atleast_1d(np.asarray(estimator.hidden_layer_sizes, dtype=object)).tolist():
         if not isinstance(size, Integral):

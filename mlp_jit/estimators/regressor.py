@@ -10,6 +10,7 @@ from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
 from ..schedules import Schedule
 from ..training import Callback
+from . import parameters
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .metrics import d2, r2
 from .parameters import REGRESSION_LOSSES
@@ -31,8 +32,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         once.
     scoring : None, "loss", str or callable
         What the validation set is judged by: what `score` says, its loss (negative, so that higher is better), or a
-        scorer of scikit-learn's. `score` is R² for squared_error and poisson, as in scikit-learn, and for absolute_error,
-        huber and quantile D²: 1 − loss/(loss of the best constant).
+        scorer of scikit-learn's. `score` is R² for squared_error and poisson, as in scikit-learn, and for
+        absolute_error, huber and quantile D²: 1 − loss/(loss of the best constant).
 
     The other parameters and all attributes are MLPClassifier's, but for `class_weight` and `classes_`.
     """
@@ -86,9 +87,10 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     # ----------------------------------------------------------------------------------- y
 
     def _validate(self, X: Any, y: Any, *, incremental: bool, reset: bool) -> tuple[Any, np.ndarray]:
-        X, y = validate_data(
-            self, X, y, accept_sparse=SPARSE, multi_output=True, y_numeric=True, dtype=FLOATS, reset=reset
-        )
+        if reset or not self._need_no_check(X, y, "f"):
+            X, y = validate_data(
+                self, X, y, accept_sparse=SPARSE, multi_output=True, y_numeric=True, dtype=FLOATS, reset=reset
+            )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         columns = y.reshape(len(y), -1)
@@ -122,6 +124,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> "MLPRegressor":
         """One epoch on X and y, going on from the last one."""
         with unchanged_if_refused(self):
+            parameters.check(self)
             train = self._prepare(X, y, sample_weight, incremental=True)
         return self._train(train)
 

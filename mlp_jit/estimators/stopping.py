@@ -21,10 +21,13 @@ def begin(estimator: Any, network: Network, *, first: bool, validates: bool) -> 
     estimator.loss_curve_ = known.get("loss_curve_", [])
     estimator._no_improvement_count = known.get("_no_improvement_count", 0)
     scores, best = known.get("validation_scores_"), known.get("best_validation_score_")
-    losses = known.get("validation_loss_curve_")
-    if validates and scores is None:
-        scores, losses, best = [], [], -np.inf
-    estimator.validation_scores_, estimator.validation_loss_curve_ = scores, losses
+    losses = known.get("validation_loss_curve_") or []
+    if validates:
+        scores, best = ([], -np.inf) if scores is None else (scores, best)
+        missing = len(estimator.loss_curve_) - len(losses)  # epochs of fits without a validation set
+        losses = [*losses, *[np.nan] * missing]
+    estimator.validation_scores_ = scores
+    estimator.validation_loss_curve_ = None if scores is None else losses
     estimator.best_validation_score_ = best
     if estimator.early_stopping:
         estimator.best_loss_ = None
@@ -34,7 +37,7 @@ def begin(estimator: Any, network: Network, *, first: bool, validates: bool) -> 
 
 
 class Bookkeeping(Callback):
-    """Writes each epoch into the estimator's attributes, stops the fit when the rule says so, and puts the best back."""
+    """Writes each epoch into the estimator's attributes, stops the fit by the rule, and puts the best weights back."""
 
     def __init__(self, estimator: Any, n_samples: int) -> None:
         self.estimator, self.n_samples = estimator, n_samples

@@ -161,8 +161,8 @@ def validate_data(
             estimator.feature_names_in_ = names
     elif X.shape[1] != estimator.n_features_in_:
         raise ValueError(
-            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} features "
-            "as input."
+            f"X has {X.shape[1]} features, but {type(estimator).__name__} is expecting {estimator.n_features_in_} "
+            "features as input."
         )
     if y is _NOT_GIVEN:
         return X

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from ..network import Network
-from .figure import COLOURS, colour_numbers, encoded, inputs_of, network_of, one_axes, perceptron_of, scatter
+from .figure import COLOURS, colour_numbers, one_axes, scatter
+from .fitted import Fitted, fitted
 
 
 class DecisionBoundaryDisplay:
@@ -28,12 +29,23 @@ class DecisionBoundaryDisplay:
         """
         if network.sizes[0] != 2:
             raise ValueError(f"network: expected 2 inputs to draw, got {network.sizes[0]}")
-        X = np.asarray(X, float)
+        return cls._around(Fitted(None, network, []), X, y, grid_resolution, ax, names)
+
+    @classmethod
+    def _around(
+        cls, found: Fitted, samples: Any, y: Any, grid_resolution: int, ax: Any, names: Any
+    ) -> "DecisionBoundaryDisplay":
+        network, X = found.network, np.asarray(samples, float)
+        if X.ndim != 2 or X.shape[1] != 2:
+            raise ValueError(f"X: expected 2 columns to draw, got shape {X.shape}")
         low, high = X.min(axis=0), X.max(axis=0)
         margin = 0.15 * np.maximum(high - low, 1e-9)
         axes = [np.linspace(low[i] - margin[i], high[i] + margin[i], grid_resolution) for i in range(2)]
         xx0, xx1 = np.meshgrid(*axes)
-        outputs = network.forward(np.column_stack([xx0.ravel(), xx1.ravel()]))
+        points = np.column_stack([xx0.ravel(), xx1.ravel()])
+        if hasattr(samples, "iloc"):  # a data frame, whose steps may ask for its columns by name
+            points = type(samples)(points, columns=samples.columns)
+        outputs = network.forward(found.inputs(points))
         display = cls(network=network, xx0=xx0, xx1=xx1, response=outputs.reshape(*xx0.shape, -1)).plot(ax=ax)
         if y is not None:
             display._samples(X, colour_numbers(network, network.check_targets(y, len(X))), names)
@@ -43,12 +55,13 @@ class DecisionBoundaryDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, grid_resolution: int = 200, ax: Any = None
     ) -> "DecisionBoundaryDisplay":
-        """Of a fitted estimator's network, over what it sees of X: behind a pipeline's steps."""
-        X = inputs_of(estimator, X)
-        y = None if y is None else encoded(estimator, y)
-        names = getattr(perceptron_of(estimator), "classes_", None)
-        network = network_of(estimator)
-        return cls.from_network(network, X, y, grid_resolution=grid_resolution, ax=ax, names=names)
+        """Of a fitted estimator's network, over the plane of X, whatever a pipeline makes of X.
+
+        Raises ValueError unless X has two columns.
+        """
+        found = fitted(estimator)
+        y = None if y is None else found.targets(y)
+        return cls._around(found, X, y, grid_resolution, ax, getattr(found.mlp, "classes_", None))
 
     def plot(self, *, ax: Any = None) -> "DecisionBoundaryDisplay":
         """Draw on `ax`, or on a new figure: shades of ŷ for one output, the classes' colours for several."""

@@ -7,7 +7,8 @@ import numpy as np
 from ..network import Network
 from ..study.layer_checks import delta_norms
 from ..training import History
-from .figure import COLOURS, encoded, inputs_of, network_of, one_axes, perceptron_of, plain
+from .figure import COLOURS, one_axes, plain
+from .fitted import fitted
 
 
 class LossCurveDisplay:
@@ -26,17 +27,15 @@ class LossCurveDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> "LossCurveDisplay":
-        """Of a fitted estimator's `loss_curve_` and, of ours, `validation_loss_curve_`; also one of scikit-learn's, and one
-        that ends a pipeline or won a search. ValueError where no losses were kept.
+        """Of a fitted estimator's `loss_curve_` and `validation_loss_curve_`, which scikit-learn's own do not have.
+
+        Raises ValueError for one that kept no losses: made by `from_weights`, or scikit-learn's own by lbfgs.
         """
-        perceptron = perceptron_of(estimator)
-        losses = getattr(perceptron, "loss_curve_", None)
-        if losses is None:
-            raise ValueError(
-                f"estimator: expected one that fit left losses in, got {perceptron!r}, which has no loss_curve_"
-            )
-        validation = getattr(perceptron, "validation_loss_curve_", None)
-        return cls(loss=losses, validation_loss=() if validation is None else validation).plot(name=name, ax=ax)
+        mlp = fitted(estimator).mlp
+        loss, validation_loss = getattr(mlp, "loss_curve_", None), getattr(mlp, "validation_loss_curve_", None)
+        if not loss:
+            raise ValueError(f"estimator: expected one with losses in loss_curve_, got {mlp!r} without: {_remedy(mlp)}")
+        return cls(loss=loss, validation_loss=validation_loss or ()).plot(name=name, ax=ax)
 
     def plot(self, *, name: str | None = None, ax: Any = None) -> "LossCurveDisplay":
         """Draw on `ax`, or on a new figure; the scale is logarithmic where no loss is zero or below."""
@@ -47,6 +46,7 @@ class LossCurveDisplay:
         if len(self.validation_loss):
             label = f"{name}, validation" if name else "validation"
             style = {"linewidth": 1.6, "color": self.lines_[0].get_color()} if name else _next_style(self.ax_)
+            epochs = np.arange(1, len(self.validation_loss) + 1)  # a warm start may have gone on without
             self.lines_ += self.ax_.plot(epochs, self.validation_loss, linestyle="--", label=label, **style)
         drawn = np.concatenate([line.get_ydata() for line in self.ax_.get_lines()])
         drawn = drawn[np.isfinite(drawn)]
@@ -79,8 +79,8 @@ class GradientNormsDisplay:
         cls, estimator: Any, X: Any, y: Any, *, name: str | None = None, ax: Any = None
     ) -> "GradientNormsDisplay":
         """Of a fitted estimator's network."""
-        X, y = inputs_of(estimator, X), encoded(estimator, y)
-        return cls.from_network(network_of(estimator), X, y, name=name, ax=ax)
+        found = fitted(estimator)
+        return cls.from_network(found.network, found.inputs(X), found.targets(y), name=name, ax=ax)
 
     def plot(self, *, name: str | None = None, ax: Any = None) -> "GradientNormsDisplay":
         """Draw on `ax`, or on a new figure."""
@@ -94,6 +94,12 @@ class GradientNormsDisplay:
         if name:
             self.ax_.legend(frameon=False)
         return self
+
+
+def _remedy(mlp: Any) -> str:
+    if mlp.solver == "lbfgs" and not hasattr(mlp, "network_"):
+        return "scikit-learn's lbfgs keeps none, use solver='adam' or mlp_jit's estimators"
+    return "call its fit, which records them"
 
 
 def _next_style(ax: Any) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""What all displays share: axes to draw on, colours, and the network behind an estimator."""
+"""What all displays share: axes to draw on, and colours."""
 
 from typing import Any
 
 import numpy as np
 
-from ..interop.scikit_learn import from_sklearn
 from ..network import Network
 
 # Okabe & Ito's colours, which people with colour blindness can tell apart.
@@ -51,47 +50,6 @@ def plain(ax: Any) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
-
-
-def perceptron_of(estimator: Any) -> Any:
-    """The fitted multilayer perceptron, ours or scikit-learn's, that an estimator is, or a search or a pipeline ends in.
-
-    Raises TypeError for anything else, ValueError for one that was not fitted.
-    """
-    if hasattr(estimator, "best_estimator_"):
-        return perceptron_of(estimator.best_estimator_)
-    if hasattr(estimator, "steps"):
-        return perceptron_of(estimator.steps[-1][1])
-    expected = "estimator: expected a fitted MLPClassifier or MLPRegressor, or a pipeline or search that ends in one"
-    if not hasattr(estimator, "hidden_layer_sizes"):
-        raise TypeError(f"{expected}, got {estimator!r}")
-    if not hasattr(estimator, "coefs_"):
-        raise ValueError(f"{expected}, got one that is not fitted: call fit first, {estimator!r}")
-    return estimator
-
-
-def network_of(estimator: Any) -> Network:
-    """Its trained network; errors as for `perceptron_of`."""
-    perceptron = perceptron_of(estimator)
-    return (
-        perceptron.network_ if isinstance(getattr(perceptron, "network_", None), Network) else from_sklearn(perceptron)
-    )
-
-
-def inputs_of(estimator: Any, X: Any) -> Any:
-    """X as its network sees it: what the steps of a pipeline before it make of X."""
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    return estimator[:-1].transform(X) if len(getattr(estimator, "steps", ())) > 1 else X
-
-
-def encoded(estimator: Any, y: Any) -> Any:
-    """y as the estimator's network takes it: classes by their place in `classes_`."""
-    classes, labels = getattr(perceptron_of(estimator), "classes_", None), np.asarray(y)
-    if classes is None or labels.ndim > 1:
-        return labels
-    if not np.isin(labels, classes).all():
-        raise ValueError(f"y: expected the classes {list(classes)}, got others")
-    return np.searchsorted(classes, labels)
 
 
 def colour_numbers(network: Network, y: np.ndarray) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 
 from ..engines.layout import SKIPS
 from ..network import Network
-from .figure import colour_numbers, encoded, grid_of_axes, inputs_of, network_of, plain, scatter
+from .figure import colour_numbers, grid_of_axes, plain, scatter
+from .fitted import fitted
 
 
 class RepresentationDisplay:
@@ -33,9 +34,9 @@ class RepresentationDisplay:
 
     @classmethod
     def from_estimator(cls, estimator: Any, X: Any, y: Any, *, ax: Any = None) -> "RepresentationDisplay":
-        """Of a fitted estimator's network."""
-        X, y = inputs_of(estimator, X), encoded(estimator, y)
-        return cls.from_network(network_of(estimator), X, y, ax=ax)
+        """Of a fitted estimator's network; the inputs are what a pipeline makes of X."""
+        found = fitted(estimator)
+        return cls.from_network(found.network, found.inputs(X), found.targets(y), ax=ax)
 
     def plot(self, *, ax: Any = None) -> "RepresentationDisplay":
         """Draw on a new figure, in place of one `ax`, or on an array of axes."""

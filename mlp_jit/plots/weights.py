@@ -6,7 +6,8 @@ import numpy as np
 
 from .. import validation
 from ..network import Network
-from .figure import grid_of_axes, network_of
+from .figure import grid_of_axes
+from .fitted import fitted
 
 
 class WeightsDisplay:
@@ -40,7 +41,7 @@ class WeightsDisplay:
         cls, estimator: Any, *, layer: int = 1, shape: tuple[int, int] | None = None, units: int = 20, ax: Any = None
     ) -> "WeightsDisplay":
         """Of a fitted estimator's network."""
-        return cls.from_network(network_of(estimator), layer=layer, shape=shape, units=units, ax=ax)
+        return cls.from_network(fitted(estimator).network, layer=layer, shape=shape, units=units, ax=ax)
 
     def plot(self, *, ax: Any = None) -> "WeightsDisplay":
         """Draw on a new figure, in place of one `ax`, or on an array of axes; all on one scale, white is 0."""

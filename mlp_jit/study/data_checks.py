@@ -13,6 +13,7 @@ from .finding import FAULT, NOTE, OK, Finding
 TOO_LARGE, TOO_SMALL = 30, 1 / 30
 TOO_UNEQUAL = 100  # the largest range over the smallest: a step that suits one moves nothing along the other
 RARE = 0.01  # a class with fewer samples hardly weighs in the mean loss
+FEW = 3  # samples: fewer can be learnt by heart, and nothing can be said about others like them
 
 
 def not_finite(network: Network, X: np.ndarray, y: np.ndarray) -> Iterator[Finding]:
@@ -88,11 +89,22 @@ def nothing_to_learn(y: np.ndarray) -> bool:
     return not np.ptp(y, axis=0).any()
 
 
+def odd_ones(y: np.ndarray) -> int:
+    """How many samples have another target than the most frequent one."""
+    return len(y) - int(np.unique(y, axis=0, return_counts=True)[1].max())
+
+
 def targets(network: Network, y: np.ndarray) -> Finding:
     """Whether there is anything to tell apart in y (n_samples, n_outputs), how evenly, and on which scale."""
     if nothing_to_learn(y):
-        text = f"All {len(y)} samples have one and the same target."
+        text = f"All {len(y)} samples looked at have one and the same target."
         return Finding("targets", FAULT, 1, text, "Look at how y was made: there is nothing to tell apart.")
+    odd = odd_ones(y)
+    if odd < FEW and odd < RARE * len(y):
+        text = f"All but {odd} of {len(y)} samples looked at have one and the same target."
+        return Finding(
+            "targets", FAULT, odd, text, "Collect more of the others: from so few nothing general is learnt."
+        )
     return _numbers(network, y) if network.output in ("identity", "exp") else _classes(network, y)
 
 

@@ -29,10 +29,10 @@ def diagnose(
 ) -> "Diagnosis":
     """Look for what keeps a network from learning: in the data, in its layers, in the settings.
 
-    The checklist: finite numbers; constant features, scales and labels; alike units, gradient norms by layer, dead and saturated
-    units; can it learn one batch by heart; the learning rate, × 10 and ÷ 10; do the labels have to do with the inputs;
-    is the network large enough. Copies are trained, for some seconds; the network, the optimizer and the data stay as
-    they are. The same call gives the same findings.
+    The checklist: finite numbers; constant features, scales and labels; units that are alike, gradient norms by layer,
+    dead and saturated units; can it learn one batch by heart; the learning rate, × 10 and ÷ 10; do the labels have to
+    do with the inputs; is the network large enough. Copies are trained, for some seconds; the network, the optimizer
+    and the data stay as they are. The same call gives the same findings.
 
     Parameters
     ----------
@@ -82,7 +82,6 @@ def _checks(
     yardstick = Yardstick.of(network, y)
     has_learnt = yardstick.share(network.loss(X, y)) < LEARNT
     trace = network.trace(X[:TRACED_ROWS], y[:TRACED_ROWS])
-    yield layer_checks.alike(network)
     of_layers = list(layer_checks.layers(network, trace, has_learnt))
     yield from of_layers
     yield training_checks.one_batch(network, X, y)

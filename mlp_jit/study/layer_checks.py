@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..activations import HIDDEN
+from ..engines.layout import SKIPS
 from ..engines.loops.trace import Trace
 from ..network import Network
 from .finding import FAULT, NOTE, OK, Finding
@@ -16,36 +17,58 @@ VANISHING = 1e-3
 IDLE_SLOPE = 0.01  # of the activation's largest: z beyond ±6 of a sigmoid, below 0 of ReLU
 IDLE_SAMPLES = 0.99  # a unit is idle when its slope is that small for so many of the samples
 IDLE_UNITS = 0.9  # a layer with fewer working units is a fault; half of them off is common with inputs of one sign
-ALIKE_UNITS = 0.5  # of a layer, from which it is a fault: fewer copies only make the layer narrower
 LARGEST_SLOPE = {"sigmoid": 0.25, "hard_sigmoid": 1 / 6}  # others: about 1
 
 
-def alike(network: Network) -> Finding:
-    """Hidden units with the same weights, in and out: their gradients are the same, and so they stay alike."""
-    shares = [_alike_share(network, l) for l in range(1, len(network.sizes) - 1)]
-    worst = int(np.argmax(shares)) if shares else 0
-    if not shares or shares[worst] == 0:
-        return Finding("alike units", OK, 0, "No two units of a layer have the same weights.")
-    share, units = shares[worst], network.sizes[worst + 1]
-    text = f"{100 * share:.0f} % of the {units} units of layer {worst + 1} have the weights of another one"
-    if not (network.weights[worst].any() or network.weights[worst + 1].any()):
-        text += ": zero, all of them"
-    remedy = "Start from random weights (He, Glorot): units with the same weights get the same gradient and stay alike."
-    return Finding("alike units", FAULT if share >= ALIKE_UNITS else NOTE, share, f"{text}.", remedy)
-
-
-def _alike_share(network: Network, l: int) -> float:
-    """The share of the units of hidden layer l that are copies of another one."""
-    units = [network.weights[l - 1], network.biases[l - 1][np.newaxis], network.weights[l].T]
-    copies = network.sizes[l] - len(np.unique(np.concatenate(units), axis=1).T)
-    return (copies + 1) / network.sizes[l] if copies else 0.0
-
-
 def layers(network: Network, trace: Trace, has_learnt: bool) -> Iterator[Finding]:
-    """Gradient norms by layer, and units that do not answer. `has_learnt`: what is small then is so by right."""
+    """Units that are alike, gradient norms by layer, and units that do not answer.
+
+    `has_learnt`: what is small then is so by right. Where all weights are 0 everything else is small because of them.
+    """
     idle = [_idle_share(phi, z, a) for phi, z, a in zip(network.activations, trace.z, trace.a[1:], strict=False)]
-    yield _gradient_norms(trace, has_learnt, idle)
-    yield from _units(network, idle, has_learnt)
+    explained = has_learnt or _all_zero(network)
+    if idle:
+        yield _alike(network, has_learnt)
+    yield _gradient_norms(trace, explained, idle)
+    yield from _units(network, idle, explained)
+
+
+def _all_zero(network: Network) -> bool:
+    return not any(W.any() for W in network.weights)
+
+
+def _alike(network: Network, has_learnt: bool) -> Finding:
+    """Units with the same weights in and out get the same gradient: without dropout no training tells them apart."""
+    remedy = "Draw the weights at random, as Network does by default."
+    if _all_zero(network):
+        text = "All weights are 0: the units of a layer are alike and learn the same."
+        return Finding("equal units", FAULT, float(sum(network.sizes[1:-1])), text, remedy)
+    copies, layer = max((_copies(network, layers), layers[0]) for layers in _linked(network))
+    if copies == 0:
+        return Finding("equal units", OK, 0, "No two units of a layer are alike.")
+    text = (
+        f"Copies among the {network.sizes[layer]} units of layer {layer}, equal to another one in all weights in and "
+        f"out, so that they learn the same: {copies}."
+    )
+    return Finding("equal units", NOTE if has_learnt else FAULT, copies, text, remedy)
+
+
+def _linked(network: Network) -> list[list[int]]:
+    """The hidden layers, those together that skip connections link unit by unit."""
+    groups: list[list[int]] = []
+    for l in range(1, len(network.sizes) - 1):
+        if network.table[l, SKIPS]:
+            groups[-1].append(l)
+        else:
+            groups.append([l])
+    return groups
+
+
+def _copies(network: Network, layers: list[int]) -> int:
+    """How many units have the parameters of an earlier one, in all of these layers."""
+    ways = [(network.weights[l - 1].T, network.biases[l - 1], network.gains[l - 1], network.weights[l]) for l in layers]
+    units = np.column_stack([part for parts in ways for part in parts if part.size])
+    return len(units) - len(np.unique(units, axis=0))
 
 
 def delta_norms(trace: Trace) -> np.ndarray:
@@ -53,13 +76,13 @@ def delta_norms(trace: Trace) -> np.ndarray:
     return np.array([np.sqrt(np.mean(np.sum(np.square(delta, dtype=np.float64), axis=1))) for delta in trace.delta])
 
 
-def _gradient_norms(trace: Trace, has_learnt: bool, idle: list[float]) -> Finding:
+def _gradient_norms(trace: Trace, explained: bool, idle: list[float]) -> Finding:
     norms = delta_norms(trace)
     if len(norms) == 1 or norms[-1] == 0:
         return Finding("gradient norms", OK, float(norms[-1]), f"‖δ‖ at the output is {norms[-1]:.2g}.")
     ratio = float(norms[0] / norms[-1])
     text = f"‖δ‖ of the first layer is {ratio:.2g} times that of the output."
-    if has_learnt or max(idle, default=0) == 1:  # a layer without a single working unit has a finding of its own
+    if explained or max(idle, default=0) == 1:  # a layer without a single working unit has a finding of its own
         return Finding("gradient norms", OK, ratio, text)
     if ratio < VANISHING:
         remedy = (
@@ -80,14 +103,14 @@ def _idle_share(phi: str, z: np.ndarray, a: np.ndarray) -> float:
     return float(np.mean(idle.mean(axis=0) >= IDLE_SAMPLES))
 
 
-def _units(network: Network, idle: list[float], has_learnt: bool) -> Iterator[Finding]:
+def _units(network: Network, idle: list[float], explained: bool) -> Iterator[Finding]:
     if not idle:
         return
     worst = int(np.argmax(idle))
     phi = network.activations[worst]
     kind = "saturated" if phi in ("sigmoid", "tanh") else "dead"
     text = f"{100 * idle[worst]:.0f} % of the units of layer {worst + 1} are {kind}: φ' is about 0 for all samples."
-    if idle[worst] >= IDLE_UNITS and not has_learnt:
+    if idle[worst] >= IDLE_UNITS and not explained:
         remedy = {
             "saturated": "Standardise the inputs and use smaller initial weights (Glorot), or normalization='batch'.",
             "dead": "Start from new weights with biases of 0, standardise the inputs, lower the learning rate, or use "

@@ -8,6 +8,7 @@ import numpy as np
 from ..engines.layout import SKIPS
 from ..network import Network
 from ..optimizers import Optimizer
+from .data_checks import nothing_to_learn, odd_ones
 from .finding import FAULT, OK, SKIPPED, Finding
 from .trials import Trial, Yardstick, steps_for, train
 
@@ -18,7 +19,7 @@ BEGUN = 0.25  # of the way that a larger rate goes: more epochs finish what a sl
 WORSE = 1.5  # of guessing's loss
 CLEAR = 0.05  # of guessing's loss: a gain that is no accident of the batches
 DECADES = 5  # how far from the given rate others are tried
-FOLDS, LEAST_SAMPLES, LEAST_OF_A_CLASS = 3, 40, 6
+FOLDS, LEAST_SAMPLES = 3, 40
 # By how many standard deviations predictions for unseen samples must agree with their labels better than with the same
 # labels shuffled: one shuffled data set in a hundred passes by chance.
 SIGNIFICANT = 2.33
@@ -31,7 +32,7 @@ def one_batch(network: Network, X: np.ndarray, y: np.ndarray) -> Finding:
     # No more samples than the narrowest layer can tell apart.
     rows = _various_rows(X, y, min(BATCH, 1 + min(network.sizes[1:-1] or network.sizes[:1])))
     X, y = X[rows], y[rows]
-    if not np.ptp(y, axis=0).any():
+    if nothing_to_learn(y):
         return Finding("one batch", SKIPPED, len(rows), "No two samples differ both in X and in y.")
     yardstick, best = Yardstick.of(network, y), np.inf
     for rate in (1e-2, 1e-3, 1e-1):
@@ -99,22 +100,22 @@ def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_ca
 
     Both by a wide ReLU network on standardised data: what it predicts for samples it has not seen.
     """
-    rarest = _rarest(network, y)
-    if len(X) < LEAST_SAMPLES or rarest < LEAST_OF_A_CLASS:
-        reason = f"{len(X)} samples are too few to tell; {LEAST_SAMPLES} would do."
-        if len(X) >= LEAST_SAMPLES:
-            reason = f"{rarest} samples of the rarest class are too few to tell; {LEAST_OF_A_CLASS} would do."
-        yield Finding("labels and inputs", SKIPPED, min(len(X), rarest), reason)
-        yield Finding("capacity", SKIPPED, min(len(X), rarest), reason)
+    if len(X) < LEAST_SAMPLES:
+        yield from _skipped(len(X), f"{len(X)} samples are too few to tell; {LEAST_SAMPLES} would do.")
+        return
+    fold = _folds(y)
+    if _has_a_fold_with_one_target(fold, y):
+        odd = odd_ones(y)
+        reason = f"All but {odd} of {len(y)} samples have one and the same target: that is too few others to tell."
+        yield from _skipped(odd, reason)
         return
     X, y = _standardised(X), _standardised(y) if network.output == "identity" else y
-    fold = np.arange(len(X)) % FOLDS
-    agreement, variance, unseen, yardstick = 0.0, 0.0, [], Yardstick.of(network, y)
+    agreement, variance, unseen = 0.0, 0.0, []
     for k in range(FOLDS):
         trial = _train_afresh(network, WIDE, X[fold != k], y[fold != k], activation="relu")
         agreed, spread = _agreement(trial.network.forward(X[fold == k]), y[fold == k])
         agreement, variance = agreement + agreed, variance + spread
-        unseen.append(yardstick.share(trial.network.loss(X[fold == k], y[fold == k])))
+        unseen.append(_share(trial.network, X[fold == k], y[fold == k]))
     score = agreement / np.sqrt(variance) if variance > 0 else 0.0
     text = f"Predictions for unseen samples agree with y {score:.1f} standard deviations better than with y shuffled"
     if score < SIGNIFICANT:
@@ -128,13 +129,21 @@ def labels_and_capacity(network: Network, X: np.ndarray, y: np.ndarray, judge_ca
         yield _capacity(network, X, y, float(np.median(unseen)))
 
 
-def _rarest(network: Network, y: np.ndarray) -> int:
-    """How many samples the rarest class that occurs has; all of them where y holds no classes."""
-    if network.output not in ("softmax", "sigmoid"):
-        return len(y)
-    counts = (y >= 0.5).sum(axis=0)
-    counts = counts if network.output == "softmax" else np.concatenate([counts, len(y) - counts])
-    return int(counts[counts > 0].min(initial=len(y)))
+def _folds(y: np.ndarray) -> np.ndarray:
+    """A fold 0..FOLDS-1 for each sample: as they come or, where one would miss the rare targets, in order."""
+    fold = np.arange(len(y)) % FOLDS
+    if _has_a_fold_with_one_target(fold, y):
+        fold[np.lexsort(y.T)] = np.arange(len(y)) % FOLDS
+    return fold
+
+
+def _has_a_fold_with_one_target(fold: np.ndarray, y: np.ndarray) -> bool:
+    return any(nothing_to_learn(y[fold == k]) for k in range(FOLDS))
+
+
+def _skipped(number: int, reason: str) -> Iterator[Finding]:
+    for check in ("labels and inputs", "capacity"):
+        yield Finding(check, SKIPPED, number, reason)
 
 
 def _capacity(network: Network, X: np.ndarray, y: np.ndarray, unseen: float) -> Finding:

@@ -1,5 +1,5 @@
-"""Training: `fit.py` from arguments to a run, `data.py` the samples, `epochs.py` the epochs, `history.py` what they come to,
-`callbacks.py` what may happen after each.
+"""Training: `fit.py` from arguments to a run, `data.py` the samples, `epochs.py` the epochs, `history.py` what they
+come to, `callbacks.py` what may happen after each.
 """
 
 from .callbacks import Callback, EarlyStopping, Progress

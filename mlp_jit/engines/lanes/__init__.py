@@ -18,18 +18,19 @@ each such layer, forward and back; all blocks come that far, one worker combines
    (`job.py`). `train` enters compiled code once for all steps of a call (`crossing.py`).
 2. `worker.py`: `train`, the program of every worker: for each step, *samples*, then *weights*. How workers share the
    tasks of a phase is `team.py`.
-3. `phases.py`: a task of each phase. `forward_blocks` runs **E1** layer by layer, `loss_blocks` **E2**, `backward_blocks`
-   **E3**; `weights` runs **E4** and **E5** (`sum_gradient`), then **E6**.
-4. The equations themselves. `tiles.py`: **E1** `forward_layer`, **E3** `hidden_delta`, **E4** and **E5** `weight_gradient`, the
-   last row of W being b. `routines.py`: φ of E1, **E2** `loss`, φ' of E3, **E6** `optimizer_step`. `normal_blocks.py`: E7 to
-   E10. Each is compiled once, for calls by its address. `panels.py` brings numbers to where tiles read them.
+3. `phases.py`: a task of each phase. `forward_blocks` runs **E1** layer by layer, `loss_blocks` **E2**,
+   `backward_blocks` **E3**; `weights` runs **E4** and **E5** (`sum_gradient`), then **E6**.
+4. The equations themselves. `tiles.py`: **E1** `forward_layer`, **E3** `hidden_delta`, **E4** and **E5**
+   `weight_gradient`, the last row of W being b. `routines.py`: φ of E1, **E2** `loss`, φ' of E3, **E6**
+   `optimizer_step`. `normal_blocks.py`: E7 to E10. Each is compiled once, for calls by its address. `panels.py` brings
+   numbers to where tiles read them.
 5. `simd.py`: the tile, a few vectors of accumulators that stay in registers.
 
 Besides: `few.py`, E1 for a few samples without moving them first, to the same bits.
 
 Measured (Zen 4, AVX-512, one thread, float32): E1, E3 and E4 run at 110-117 GFLOP/s from some 64 units on, where
-OpenBLAS reaches 95-99. Tried, and worse: rows of W read by E3 as they lie (88 for 115 GFLOP/s); the number of lanes
-as a division of two runtime numbers (20 ns a tile); E6 by loops over a tile's rows (45 GFLOP/s for the whole phase where
+OpenBLAS reaches 95-99. Tried, and worse: rows of W read by E3 as they lie (88 for 115 GFLOP/s); the number of lanes as
+a division of two runtime numbers (20 ns a tile); E6 by loops over a tile's rows (45 GFLOP/s for the whole phase where
 stretches of whole rows reach 107); records of arrays for a job (ten seconds to compile a worker, for one or two).
 """
 

@@ -1,4 +1,5 @@
-"""What a session needs that follows from a network's structure and a few sizes alone: worked out once, and built many times.
+"""What a session needs that follows from a network's structure and a few sizes alone: worked out once, and built many
+times.
 
 A blueprint holds a job's record and the layers' records with every number that is known before there is memory, and for
 places how far behind the start of the room they lie. So a session is made in some ten microseconds.
@@ -15,7 +16,7 @@ from ..layout import BATCH, KIND, PHI, PLAIN, UNITS
 from ..plan import Plan
 from . import normal_blocks, panels, phases, routines, tiles
 from .caches import few_inputs
-from .job import FIELDS, LAYER, TASK, layer_records
+from .job import FIELDS, LAYER, TASK, address, layer_records
 from .simd import NEURONS, VECTORS, lanes_of
 from .team import LINE, give_way
 
@@ -29,8 +30,8 @@ WORD = 8  # bytes of an int64 or a float64
 class Use(NamedTuple):
     """What a session is for: batches of at most `rows` samples, and so many workers.
 
-    Where it `trains` there is room for the way back; where it `drops`, for an h beside a; where the gradient is `whole`,
-    for all of it: that of a batch that is walked in chunks always is.
+    Where it `trains` there is room for the way back; where it `drops`, for an h beside a; where the gradient is
+    `whole`, for all of it: that of a batch that is walked in chunks always is.
     """
 
     rows: int
@@ -55,8 +56,8 @@ def rounded(n: int, step: int) -> int:
 
 
 def divide(sizes: dict[str, int]) -> tuple[dict[str, int], int]:
-    """Where each array of so many bytes starts in a room, and how large that is: each at a cache line, which no load of a
-    vector register from its start then straddles.
+    """Where each array of so many bytes starts in a room, and how large that is: each at a cache line, which no load of
+    a vector register from its start then straddles.
     """
     starts, end = {}, 0
     for name, size in sizes.items():
@@ -80,7 +81,9 @@ class Blueprint:
         self.numbers, self.layers = np.zeros(len(FIELDS), np.int64), layer_records(plan)
         self.cuts = np.array([0, *np.flatnonzero(plan.table[:, KIND] == BATCH), len(plan.sizes) - 1])
         self.uncut = self.cuts[[0, -1]]
+        self.cuts_at, self.uncut_at = address(self.cuts), address(self.uncut)
         self.tasks = self._tasks()
+        self._set(tasks=address(self.tasks))
         self._number()
         starts, self.bytes = divide(self._sizes())
         self.places = np.array([FIELDS[name] for name in starts])
@@ -107,7 +110,9 @@ class Blueprint:
         return rounded(rows, self.S) if BATCH in self.plan.kinds else min(rounded(rows, self.S), at_most)
 
     def _tasks(self) -> np.ndarray:
-        """The tasks of the weights phase: rows of W, b as the last of them; of a normalised layer b and γ by themselves."""
+        """The tasks of the weights phase: rows of W, b as the last of them; of a normalised layer b and γ by
+        themselves.
+        """
         tasks = []
         for l, n_in in enumerate(self.plan.sizes[:-1], start=1):
             plain = self.plan.kinds[l] == PLAIN
@@ -141,7 +146,8 @@ class Blueprint:
             self.desks = self.stored  # what a block leaves there has to last until all have come as far
         self.strip = min(TASK_ROWS, max(plan.sizes[:-1]) + 1) * max(plan.sizes[1:])
         self._set(
-            item=self.item, top=len(plan.sizes) - 1, give_way=give_way(), S=self.S, lanes=L, shift=self.S.bit_length() - 1,
+            item=self.item, top=len(plan.sizes) - 1, give_way=give_way(), S=self.S, lanes=L,
+            shift=self.S.bit_length() - 1,
             size=self.size, half=self.half, n_tasks=len(self.tasks), units=sum(plan.sizes), group=self.group,
             strip=self.strip, few=few_inputs(self.S * self.item),
         )  # fmt: skip
@@ -164,7 +170,8 @@ class Blueprint:
         if plan.extended:
             units, of_blocks = sum(plan.sizes), self.stored * 2 * sum(plan.sizes) if trains else 0
             numbers |= {
-                "normal": desks * size, "delta_h": desks * self.half if trains and plan.skips else 0, "moments": of_blocks,
+                "normal": desks * size, "delta_h": desks * self.half if trains and plan.skips else 0,
+                "moments": of_blocks,
                 "sums": of_blocks, "mean": units, "inv_std": units, "product": units, "product_normal": units,
             }  # fmt: skip
         words = {

@@ -1,4 +1,4 @@
-"""Where Python meets compiled code: a job's record, completed by what changes from call to call, and its program run."""
+"""Where Python meets compiled code: a job's record is completed by what a call brings, and its program runs."""
 
 from ..._jit import Crossing, inlined, kernel, run, run_by_all
 from .job import address_of, integers, job_at

@@ -1,7 +1,7 @@
 """E1 for few samples: here a lane is a unit, and neither samples nor weights are moved before they are used.
 
-The samples lie row after row, as they came, and W as it is. z_j sums the same products in the same order as on the tiles
-whose lanes are samples, and φ is the same, so a row's outputs have the same bits on either path.
+The samples lie row after row, as they came, and W as it is. z_j sums the same products in the same order as on the
+tiles whose lanes are samples, and φ is the same, so a row's outputs have the same bits on either path.
 """
 
 from itertools import pairwise
@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..._jit import Place, Size, kernel, routine, run, template
-from ..._math import exp
+from ..._math import exp, larger
 from ...activations import SOFTMAX
 from ..layout import PHI, PLAIN
 from ..plan import Plan
@@ -19,10 +19,7 @@ from .simd import REGISTERS, at, lanes, tile_fma_part, tile_load, tile_store_par
 
 SAMPLES, VECTORS = (4 if REGISTERS == 32 else 2), 4  # of a tile: samples, and vectors of units
 CHUNK = 64  # rows that go through all layers together
-MOST_ROWS, MOST_BYTES = (
-    1000,
-    2**25,
-)  # up to which this is faster than the tiles: rows, and rows times the largest W's bytes
+MOST_ROWS, MOST_BYTES = 1000, 2**25  # rows, and rows times the largest W's bytes, up to which it outruns the tiles
 
 
 # --------------------------------------------------------------------------------------- E1
@@ -39,7 +36,9 @@ def tile_forward(M, V, W, b, n_in, n_out, a, z, columns):
 
 @routine
 def forward_samples(W: Place, b: Place, n_in: Size, n_out: Size, a: Place, z: Place, rows: Size) -> None:
-    """E1: z_j = b_j + Σ_i w_ij a_i for each sample. W (n_in, n_out), b (n_out,), a (rows, n_in); z (rows, n_out) is written."""
+    """E1: z_j = b_j + Σ_i w_ij a_i for each sample. W (n_in, n_out), b (n_out,), a (rows, n_in); z (rows, n_out) is
+    written.
+    """
     L = lanes(W)
     j = 0
     while j < n_out:
@@ -67,8 +66,8 @@ def forward_samples(W: Place, b: Place, n_in: Size, n_out: Size, a: Place, z: Pl
 
 @routine
 def forward_few(job: Job, X: Size, rows: Size, scratch: Size, out: Size) -> None:
-    """E1: all layers, for the rows of X. Scratch is for three times as many numbers as the widest layer has for them, and
-    for what `normalize_few` needs.
+    """E1: all layers, for the rows of X. Scratch is for three times as many numbers as the widest layer has for them,
+    and for what `normalize_few` needs.
     """
     room = job.item * rows * job.size
     z, h = scratch, X
@@ -108,7 +107,7 @@ def softmax_few(z: Place, a: Place, outputs: Size, rows: Size) -> None:
     for p in range(0, rows * outputs, outputs):
         top, total = z[p], type(z[p])(0)
         for k in range(p + 1, p + outputs):
-            top = max(top, z[k])
+            top = larger(top, z[k])
         for k in range(p, p + outputs):
             a[k] = exp(z[k] - top)
         for k in range(p, p + outputs):
@@ -140,12 +139,8 @@ class Predictor:
 
     def __init__(self, plan: Plan) -> None:
         only_compiled()
-        self.dtype, self.outputs, self.widest, self.most_rows = (
-            plan.dtype,
-            plan.sizes[-1],
-            max(plan.sizes),
-            most_rows(plan),
-        )
+        self.dtype, self.outputs = plan.dtype, plan.sizes[-1]
+        self.widest, self.most_rows = max(plan.sizes), most_rows(plan)
         self._job = Record(np.zeros(len(FIELDS), np.int64))
         zero = np.zeros(self.widest, plan.dtype)
         self._job.keep(layers=self._layers(plan), params=plan.params, state=plan.state, zero=zero)

@@ -27,8 +27,8 @@ def _record(*names: str) -> np.dtype:
 
 JOB = _record(
     # the network
-    "item layers top params state parameters",  # bytes of a number; the record of layer 0; L; θ, μ and v; ℓ's parameters
-    # samples: X, y and their weights, ids and places in the order of the steps, how many; outputs, where they are asked for
+    "item layers top params state parameters",  # bytes of a number; the record of layer 0; L; θ; μ and v; of ℓ
+    # samples: X, y and their weights; ids and places in the order of the steps, how many; outputs, if asked for
     "X y sample_weight order places samples out",
     # steps: how many, how long, those before; whether they update, and by what rules
     "trains steps batch_size t rates updates l2 per_sample clips clip_value norm_first clip_norm decay seed",
@@ -43,7 +43,7 @@ JOB = _record(
     # for each desk: z, δ in two halves, y, four numbers a sample, its id, a row's start
     "z delta target of_samples ids starts",
     "g own_g",  # the gradient: of all parameters where `whole`, else a strip for each worker
-    # a row for each step: coefficients, N, Σ weight ℓ/N of each block, Σ w² of each task; Σ g² of each task; the figures
+    # a row for each step: coefficients, N, Σ weight ℓ/N of each block, Σ w² of each task; Σ g² of each task
     "c N block_loss blocks squares norms figures",
     # E7 to E9: the cuts of the samples phase, how many; units in all; scratch, see `normal_blocks.py`
     "cuts n_cuts stays units normal delta_h moments sums mean inv_std product product_normal",
@@ -59,7 +59,7 @@ JOB = _record(
 LAYER = _record(
     "n_in n_out weights biases gains running unit batch layer skips",  # as in `layout`; `running` is STATE
     "first forward backward own delta",  # its first row in a block; where its panels are, and whether E3 has its own
-    "hidden_delta activate softmax slope drops p normalize normalize_delta",  # routines; φ is softmax; dropout's probability p
+    "hidden_delta activate softmax slope drops p normalize normalize_delta",  # routines; flags; p of dropout
 )
 TASK = _record("layer first last")  # rows first..last of the layer's W
 FIELDS, LAYER_FIELDS = ({name: k for k, name in enumerate(dtype.names or ())} for dtype in (JOB, LAYER))
@@ -121,11 +121,7 @@ def layer_records(plan: Plan) -> np.ndarray:
 # --------------------------------------------------------------------------------------- as compiled code reads them
 
 
-def _annotation(dtype: np.dtype) -> Any:
-    return Annotated[Any, from_dtype(dtype)]
-
-
-Job, Layer, Task = (_annotation(dtype) for dtype in (JOB, LAYER, TASK))
+Job = Annotated[Any, from_dtype(JOB)]
 
 
 def _reader(dtype: np.dtype) -> Any:

@@ -140,7 +140,7 @@ def combine_products(
     product: Place,
     product_normal: Place,
 ) -> None:
-    """E8: ⟨γ δ⟩ and ⟨γ δ ŝ⟩ of the batch from the sums of its blocks. All places are those of the layer's first unit."""
+    """E8: ⟨γ δ⟩ and ⟨γ δ ŝ⟩ of the batch from the sums of its blocks. Places are those of the layer's first unit."""
     for j in range(units):
         total, total_normal = 0.0, 0.0
         for k in range((samples + block - 1) // block):

@@ -4,8 +4,8 @@
   layer 1, a row of ones, … The ones are the input of b, which in the parameter vector is the last row of W: E5 is the
   last row of E4. A block is S = VECTORS · lanes samples wide, the last one of a batch only `lanes` where that is
   enough.
-- `packed`: W as the tiles read it, in panels of NEURONS columns, `[panel][i][NEURONS]`, with b as the row n_in. E3 reads
-  the same, eight lines of the cache for eight units j. Of wide layers it has panels of NEURONS rows besides,
+- `packed`: W as the tiles read it, in panels of NEURONS columns, `[panel][i][NEURONS]`, with b as the row n_in. E3
+  reads the same, eight lines of the cache for eight units j. Of wide layers it has panels of NEURONS rows besides,
   `[panel][j][NEURONS]`, for each of E1's would lie on other pages of memory.
 - `panels`: δ turned sample-major for E4, in panels of one tile's width, `[panel][sample][V · lanes]`: with whole rows
   of δ a power of two apart, each would fall into the same set of the cache.

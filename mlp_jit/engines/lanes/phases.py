@@ -1,5 +1,6 @@
-"""The phases of a step, a task each: *samples*, E1 to E3, a group of blocks through all layers; *weights*, E4 to E6, some
-rows of W. Around them what is done once: planning the steps, packing W, cutting at a batch normalisation, adding up.
+"""The phases of a step, a task each: *samples*, E1 to E3, a group of blocks through all layers; *weights*, E4 to E6,
+some rows of W. Around them what is done once: planning the steps, packing W, cutting at a batch normalisation, adding
+up.
 
 A task is known by its number, the step, the chunk of the batch, the cut that it follows, and the worker w that does it.
 What it computes does not depend on w, whose desk it uses for scratch. Places are addresses in bytes; `item` is what a
@@ -36,7 +37,7 @@ def width_of(job, rows):
 
 @inlined
 def blocks_of(job, rows):
-    """layout: how many blocks so many samples fill; S is a power of two, and a division would take as long as a tile."""
+    """layout: how many blocks so many samples fill; S is a power of two, for a division takes as long as a tile."""
     return (rows + job.S - 1) >> job.shift
 
 
@@ -68,9 +69,8 @@ def pack(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -> N
     """layout: some rows of W, which the task owns, into the panels of E1 and, where they are its own, of E3."""
     mine, item = task_at(job.tasks, task), job.item
     layer = layer_at(job.layers, mine.layer)
-    last = min(
-        mine.last, layer.n_in + (layer.batch + layer.layer == 0)
-    )  # in the panels of a normalised layer b stays 0
+    # In the panels of a normalised layer b stays 0.
+    last = min(mine.last, layer.n_in + (layer.batch + layer.layer == 0))
     forward, backward = job.packed + item * layer.forward, job.packed + item * layer.backward
     W, starts = job.params + item * layer.weights, job.starts + WORD * w * job.group * job.S
     own = job.trains and layer.own
@@ -126,7 +126,7 @@ def load_blocks(job: Job, start: Size, rows: Size, step: Size, desk: Size, h: Si
 def forward_blocks(
     job: Job, rows: Size, step: Size, desk: Size, block: Size, a: Size, h: Size, below: Size, above: Size, ends: Size
 ) -> None:
-    """E1: the layers from `below` on, whose s_j are there already, to `above`, of which only s_j where it not `ends`."""
+    """E1: the layers from `below` on, whose s_j are there already, to `above`, only to its s_j unless it `ends`."""
     S, item, size = job.S, job.item, job.item * job.size
     z = job.z + size * desk
     for l in range(max(1, below), above + 1):
@@ -197,8 +197,8 @@ def loss_blocks(job: Job, start: Size, rows: Size, step: Size, block: Size, desk
         z, a_k = job.z + item * d * job.size + p, a + item * k * job.size + p
         run(
             job.loss, job.parameters, z, a_k, y, samples + WEIGHT * numbers, samples + TOP * numbers,
-            samples + TOTAL * numbers, job.delta + item * d * 2 * job.half, samples + ELL * numbers, output.n_out, width,
-            here, job.block_loss + WORD * (step * job.blocks + block + k),
+            samples + TOTAL * numbers, job.delta + item * d * 2 * job.half, samples + ELL * numbers, output.n_out,
+            width, here, job.block_loss + WORD * (step * job.blocks + block + k),
         )  # fmt: skip
 
 
@@ -207,16 +207,9 @@ def write_blocks(job: Job, start: Size, rows: Size, h: Size) -> None:
     """layout: the outputs of the samples from `start` on, into rows of `out`."""
     S, item, output = job.S, job.item, layer_at(job.layers, job.top)
     for k in range(blocks_of(job, rows)):
-        width = width_of(job, rows - k * S)
-        a_k = h + item * (k * job.size + output.first * width)
-        run(
-            job.write_outputs,
-            a_k,
-            output.n_out,
-            width,
-            min(rows - k * S, S),
-            job.out + item * (start + k * S) * output.n_out,
-        )
+        width, here = width_of(job, rows - k * S), min(rows - k * S, S)
+        a_k, out = h + item * (k * job.size + output.first * width), job.out + item * (start + k * S) * output.n_out
+        run(job.write_outputs, a_k, output.n_out, width, here, out)
 
 
 @routine
@@ -254,19 +247,8 @@ def backward_blocks(
                     run(job.move, delta + delta_i, job.delta_h + item * d * half, count)
                 run(inputs.slope, z, a_i, delta + delta_i, count)
                 if inputs.drops:
-                    delta_h, ids = delta + delta_i, job.ids + WORD * d * S
-                    run(
-                        job.drop_block,
-                        inputs.p,
-                        job.seed,
-                        job.t + step + 1,
-                        l - 1,
-                        ids,
-                        delta_h,
-                        delta_h,
-                        layer.n_in,
-                        width,
-                    )
+                    delta_h, ids, t = delta + delta_i, job.ids + WORD * d * S, job.t + step + 1
+                    run(job.drop_block, inputs.p, job.seed, t, l - 1, ids, delta_h, delta_h, layer.n_in, width)
     if below > 0:
         for k in range(blocks_of(job, rows)):
             delta = deltas + item * (k * 2 * half + half * ((job.top - below) & 1))
@@ -292,7 +274,8 @@ def normalized_delta(job: Job, l: Size, rows: Size, d: Size, delta: Size, block:
     samples = job.of_samples + item * d * 4 * job.S
     run(
         layer.normalize_delta, delta, normal, job.product + unit, job.product_normal + unit, job.inv_std + unit,
-        job.params + item * layer.gains, samples + item * TOP * width, samples + item * TOTAL * width, layer.n_out, width,
+        job.params + item * layer.gains, samples + item * TOP * width, samples + item * TOTAL * width, layer.n_out,
+        width,
     )  # fmt: skip
 
 
@@ -354,9 +337,8 @@ def sum_gradient(job: Job, step: Size, chunk: Size, rows: Size, task: Size, thet
     if chunk == 0 and job.l2 > 0:
         penalised = (min(i_1, n_in) - i_0) * n_out
         squares = job.squares + WORD * (step * job.n_tasks + task)
-        run(
-            job.start_gradient, theta, penalised, count * n_out, job.l2, job.per_sample, job.N + WORD * step, g, squares
-        )
+        N = job.N + WORD * step
+        run(job.start_gradient, theta, penalised, count * n_out, job.l2, job.per_sample, N, g, squares)
     if i_1 > n_in + 1:  # b and γ
         blocks = blocks_of(job, rows)
         run(job.gain_gradient, job.sums + item * layer.unit, job.units, blocks, n_out, g, chunk > 0)

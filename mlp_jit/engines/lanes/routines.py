@@ -7,6 +7,7 @@ code that is an int in a closure are cut off before anything is typed. Rows are 
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -24,15 +25,15 @@ from .simd import VECTORS, lanes, row_squares, stretch, view
 
 PHI = {activation.code: activation for activation in (*HIDDEN.values(), *OUTPUTS.values())}
 
-_coefficients, _softmax = (
-    as_template(coefficients),
-    as_template(softmax),
-)  # --------------------------------------------------------------------------------------- by code
+_coefficients, _softmax = as_template(coefficients), as_template(softmax)
+
+
+# --------------------------------------------------------------------------------------- by code
 
 
 @cache
 def activation(phi: int) -> Routine:
-    """E1, a = φ(z): the routine (z, a; count), for softmax (z, a, top, total; outputs, N) as in `activations.softmax`."""
+    """E1, a = φ(z): the routine (z, a; count), for softmax (z, a, top, total; outputs, N): `activations.softmax`."""
     if phi == SOFTMAX:
 
         @routine
@@ -42,7 +43,7 @@ def activation(phi: int) -> Routine:
 
         return softmax_block
 
-    phi_of = PHI[phi].phi
+    phi_of: Any = PHI[phi].phi
 
     @routine
     def activate(z: Place, a: Place, count: Size) -> None:
@@ -56,7 +57,7 @@ def activation(phi: int) -> Routine:
 @cache
 def slope(phi: int) -> Routine:
     """E3, δ ← φ'(z) δ: the routine (z, a, delta; count)."""
-    slope_of = PHI[phi].slope
+    slope_of: Any = PHI[phi].slope
 
     @routine
     def scale(z: Place, a: Place, delta: Place, count: Size) -> None:
@@ -76,8 +77,8 @@ def loss(code: int, phi: int) -> Routine:
 
     @routine
     def output_deltas(
-        parameters: Place, z: Place, a: Place, y: Place, weight: Place, top: Place, total: Place, delta: Place, ell: Place,
-        outputs: Size, N: Size, rows: Size, sum: Doubles,
+        parameters: Place, z: Place, a: Place, y: Place, weight: Place, top: Place, total: Place, delta: Place,
+        ell: Place, outputs: Size, N: Size, rows: Size, sum: Doubles,
     ) -> None:  # fmt: skip
         """E2: δ_k = ∂ℓ/∂z_k times its weight. As `losses.output_delta` has it."""
         for n in range(N):
@@ -146,16 +147,9 @@ def normalization(kind: int) -> Routine:
 
     @routine
     def normalize(
-        z: Place,
-        normal: Place,
-        mean: Place,
-        inv_std: Place,
-        gain: Place,
-        b: Place,
-        sample_mean: Place,
-        units: Size,
+        z: Place, normal: Place, mean: Place, inv_std: Place, gain: Place, b: Place, sample_mean: Place, units: Size,
         N: Size,
-    ) -> None:
+    ) -> None:  # fmt: skip
         """E7: ŝ and z of a block."""
         z, normal = view(z, 0, units, N), view(normal, 0, units + 1, N)
         gain, b = stretch(gain, 0, units), stretch(b, 0, units)
@@ -175,8 +169,8 @@ def normalization_delta(kind: int) -> Routine:
 
     @routine
     def to_sums(
-        delta: Place, normal: Place, product: Place, product_normal: Place, inv_std: Place, gain: Place, of_samples: Place,
-        of_samples_normal: Place, units: Size, N: Size,
+        delta: Place, normal: Place, product: Place, product_normal: Place, inv_std: Place, gain: Place,
+        of_samples: Place, of_samples_normal: Place, units: Size, N: Size,
     ) -> None:  # fmt: skip
         """E8: δ becomes ∂ℓ/∂s."""
         delta, normal, gain = view(delta, 0, units, N), view(normal, 0, units + 1, N), stretch(gain, 0, units)
@@ -220,8 +214,8 @@ def weigh_block(
 
 @routine
 def add_losses(
-    samples: Size, batch_size: Size, steps: Size, N: Doubles, block_loss: Doubles, blocks: Size, S: Size, squares: Doubles,
-    tasks: Size, l2: Real, per_sample: Size, like: Place, figures: Doubles,
+    samples: Size, batch_size: Size, steps: Size, N: Doubles, block_loss: Doubles, blocks: Size, S: Size,
+    squares: Doubles, tasks: Size, l2: Real, per_sample: Size, like: Place, figures: Doubles,
 ) -> None:  # fmt: skip
     """E2: of every step N, ℓ over its blocks of S samples, and λ/2 ‖w‖² over its tasks, into figures (steps, 3)."""
     for step in range(steps):

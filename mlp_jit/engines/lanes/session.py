@@ -1,6 +1,8 @@
 """A session of the lanes engine: one network, the room it works in, and the job that says what is to be done there."""
 
 import os
+from typing import Any
+from weakref import ref
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from ..contract import FIGURES, Recipe, Regularization, Samples, mean_loss
 from ..layout import PHI
 from ..plan import Plan
 from . import phases, routines, worker
-from .blueprint import GROUP, Use, blueprint
+from .blueprint import GROUP, WORD, Use, blueprint, divide
 from .crossing import enter
 from .few import Predictor, most_rows
 from .job import FIELDS, LAYER_FIELDS, Record, address, only_compiled
@@ -18,7 +20,7 @@ from .simd import VECTORS, lanes_of
 
 PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used: there two take 0.9 of one's time
 REGION = 20  # as many batches' worth of work, some 200 µs, is the least that is worth opening a region, up to 100 µs
-LINE = 64  # bytes of a cache line
+CACHE_LINE = 64  # bytes
 NO_RATE, NO_FIGURES = np.zeros(1), np.zeros((0, FIGURES))
 
 
@@ -34,6 +36,9 @@ class Session:
         only_compiled()
         self.plan, self.recipe = plan, recipe
         self._use: Use | None = None
+        self._process, self._params = 0, plan.params
+        self._moments: np.ndarray | None = None  # what its job is set for: to train with these,
+        self._gradients: tuple[float, int] | None = None  # or gradients with this λ over so many samples
 
     # ----------------------------------------------------------------------------------- what it offers
 
@@ -62,8 +67,11 @@ class Session:
         order, figures, g = np.arange(len(samples.X)), np.empty((1, FIGURES)), np.empty_like(self.plan.params)
         workers = self._workers(order.size, order.size)
         self._ready(Use(order.size, workers, True))
-        self._to_train(Regularization(l2=l2), order.size)
-        self._job.set(g=address(g), whole=True)
+        if self._gradients != (l2, order.size):
+            self._to_train(Regularization(l2=l2), order.size)
+            self._job.set(whole=True)
+            self._gradients = l2, order.size
+        self._job.set(g=address(g))
         self._for_steps(1, order.size)
         self._enter(samples, order, order, NO_RATE, figures, 0, workers)
         return mean_loss(figures), g
@@ -71,7 +79,7 @@ class Session:
     def evaluate(self, samples: Samples) -> tuple[float, np.ndarray]:
         N = float(samples.sample_weight.sum(dtype=np.float64))
         outputs = self._outputs(samples, N, self._loss())
-        return float(self._job.arrays["block_loss"][: self._blocks].sum()), outputs
+        return float(self._words("block_loss", -(-len(outputs) // self._plans.S)).sum()), outputs
 
     def outputs(self, X: np.ndarray) -> np.ndarray:
         """E1: the outputs (N, outputs) for X (N, inputs)."""
@@ -92,32 +100,36 @@ class Session:
             return
         self._use, self._process, self._params = use, os.getpid(), plan.params
         self._plans = plans = blueprint(plan, use)
-        self._layers, self._room = plans.layers.copy(), room(plans.bytes + LINE)
+        self._layers, self._room = plans.layers.copy(), room(plans.bytes + CACHE_LINE)
         self._job = job = Record(plans.numbers.copy())
         start = address(self._room)
-        job.numbers[plans.places] += start + -start % LINE
-        job.keep(
-            layers=self._layers,
-            tasks=plans.tasks,
-            params=plan.params,
-            state=plan.state,
-            parameters=plan.loss_parameters,
-        )
-        self._steps = self._blocks = self._losses = 0
-        self._samples: Samples | None = None
-        self._moments: np.ndarray | None = None
+        job.numbers[plans.places] += start + -start % CACHE_LINE
+        job.keep(layers=self._layers, params=plan.params, state=plan.state, parameters=plan.loss_parameters)
+        self._steps = self._losses = 0
+        self._seen: tuple[ref[Any], ...] = (ref(self),) * 3  # no samples yet
+        self._set_for_nothing()
+
+    def _set_for_nothing(self) -> None:
+        """Whatever the job does next, it will have to be set for it."""
+        self._moments = self._gradients = None
 
     def _for_steps(self, steps: int, rows: int) -> None:
         """Room for what each of so many steps, on at most so many rows, comes to."""
-        if steps > self._steps:
-            self._steps = steps
-            c, squares = np.empty(steps * COEFFICIENTS, self.plan.dtype), np.empty(steps * len(self._plans.tasks))
-            self._job.keep(c=c, N=np.empty(steps), squares=squares)
-        self._blocks = -(-rows // self._plans.S)
-        if steps * self._blocks > self._losses:
-            self._losses = steps * self._blocks
-            self._job.keep(block_loss=np.empty(self._losses))
-        self._job.set(blocks=self._blocks)
+        job, blocks = self._job, -(-rows // self._plans.S)
+        if steps > self._steps or steps * blocks > self._losses:
+            self._steps, self._losses = max(steps, self._steps), max(steps * blocks, self._losses)
+            words = {"N": self._steps, "squares": self._steps * len(self._plans.tasks), "block_loss": self._losses}
+            sizes = {"c": self._steps * COEFFICIENTS * self.plan.dtype.itemsize}
+            self._starts, size = divide(sizes | {name: WORD * count for name, count in words.items()})
+            self._of_steps = np.empty(size, np.uint8)
+            start = address(self._of_steps)
+            job.set(**{name: start + first for name, first in self._starts.items()})
+        job.set(blocks=blocks)
+
+    def _words(self, name: str, count: int) -> np.ndarray:
+        """The first numbers of N or block_loss."""
+        start = self._starts[name]
+        return self._of_steps[start : start + WORD * count].view(np.float64)
 
     def _enter(
         self,
@@ -131,9 +143,10 @@ class Session:
     ) -> None:
         """Run the job's program."""
         job = self._job
-        if samples is not self._samples:
-            self._samples = samples  # the job has their addresses
-            job.set(X=address(samples.X), y=address(samples.y), sample_weight=address(samples.sample_weight))
+        X, y, sample_weight = samples
+        if self._seen[0]() is not X or self._seen[1]() is not y or self._seen[2]() is not sample_weight:
+            self._seen = ref(X), ref(y), ref(sample_weight)  # which the caller keeps alive
+            job.set(X=address(X), y=address(y), sample_weight=address(sample_weight))
         job.set(go=(worker.go_alone if workers == 1 else worker.go_together).address())
         call(
             enter, job.numbers, order, places, rates, figures.reshape(-1), t, workers,
@@ -149,24 +162,26 @@ class Session:
             program=worker.train.address(), trains=True, updates=False, norm_first=False, loss=self._loss(),
             batch_size=batch_size, capacity=plans.capacity, apart=plans.apart, whole=plans.whole, clips=clips,
             a=job.numbers[FIELDS["own_a" if plans.apart else "h"]], g=job.numbers[FIELDS["own_g"]],
-            cuts=address(plans.cuts), n_cuts=plans.cuts.size, stays=self.plan.extended, per_sample=rules.l2_per_sample,
+            cuts=plans.cuts_at, n_cuts=plans.cuts.size, stays=self.plan.extended, per_sample=rules.l2_per_sample,
             seed=rules.seed, plan_steps=self._address(routines.plan_steps(self.recipe.optimizer.code)),
         )  # fmt: skip
         job.set_reals(l2=rules.l2, clip_value=rules.clip_value, clip_norm=rules.clip_norm)
         self._use_if(any(rules.dropout), "drop_block")
         self._use_if(rules.l2 > 0, "start_gradient")
         self._use_if(clips, "clip")
-        p = rules.dropout_by_layer(self.plan.sizes)
-        self._layers[:, LAYER_FIELDS["drops"]] = p > 0
-        self._layers.view(np.float64)[:, LAYER_FIELDS["p"]] = p
-        self._moments = None
+        if plans.apart:
+            p = rules.dropout_by_layer(self.plan.sizes)
+            self._layers[:, LAYER_FIELDS["drops"]] = p > 0
+            self._layers.view(np.float64)[:, LAYER_FIELDS["p"]] = p
+        self._set_for_nothing()
 
     def _to_update(self, optimizer: Optimizer) -> None:
         """E6 by this optimizer after each gradient."""
         by_norm = self.recipe.regularization.clip_norm < np.inf
-        self._job.keep(settings=optimizer.settings, m=optimizer.moments[0], v=optimizer.moments[-1])
-        step = self._address(routines.optimizer_step(optimizer.code))
-        self._job.set(updates=True, norm_first=by_norm, optimizer_step=step)
+        step, moments = self._address(routines.optimizer_step(optimizer.code)), optimizer.moments
+        self._job.keep(settings=optimizer.settings, m=moments)
+        last = self._job.numbers[FIELDS["m"]] + moments.nbytes - moments[0].nbytes
+        self._job.set(updates=True, norm_first=by_norm, optimizer_step=step, v=last)
         self._use_if(by_norm, "sum_of_squares", "clip_by_norm")
         self._moments = optimizer.moments
 
@@ -177,13 +192,13 @@ class Session:
         self._ready(Use(min(rows, GROUP * workers * VECTORS * lanes_of(plan.dtype)), workers, False))
         self._for_steps(1, rows)
         out, order, job = np.empty((rows, plan.sizes[-1]), plan.dtype), np.arange(rows), self._job
-        job.arrays["N"][0] = N
+        self._words("N", 1)[0] = N
         job.set(
             program=worker.evaluate.address(), trains=False, loss=loss, batch_size=rows, capacity=rows, apart=False,
-            a=job.numbers[FIELDS["h"]], cuts=address(self._plans.uncut), n_cuts=2, stays=False, out=address(out),
+            a=job.numbers[FIELDS["h"]], cuts=self._plans.uncut_at, n_cuts=2, stays=False, out=address(out),
             write_blocks=phases.write_blocks.address(), write_outputs=self._address(routines.write_outputs),
         )  # fmt: skip
-        self._moments = None
+        self._set_for_nothing()
         self._enter(samples, order, order, NO_RATE, NO_FIGURES, 0, workers)
         return out
 

@@ -1,4 +1,4 @@
-"""The register tile that `lanes.py` is written with: a small block of accumulators that stays in vector registers.
+"""The register tile of the lanes engine: a small block of accumulators that stays in vector registers.
 
 A tile has M rows of V vectors of `lanes` numbers. To Numba it is a value whose data model is an LLVM array of
 vectors, so a loop that only adds to it keeps it in registers:

@@ -1,7 +1,7 @@
 """E1, E3 and E4 a register tile at a time: the innermost loops of the lanes engine.
 
-Numbers reach these as places: where a panel or a block starts. A block of samples goes through all units before the next
-one, so that its numbers stay in the first cache; W comes in panels (`panels.py`).
+Numbers reach these as places: where a panel or a block starts. A block of samples goes through all units before the
+next one, so that its numbers stay in the first cache; W comes in panels (`panels.py`).
 """
 
 from ..._jit import Place, Size, routine, template
@@ -11,8 +11,8 @@ from .simd import NEURONS, VECTORS, at, lanes, tile_fma, tile_load, tile_rows, t
 
 @template
 def tile_forward(V, W, b, i_0, i_1, a, width, z):
-    """E1: z_j = b_j + Σ_i w_ij a_i for NEURONS units j and V · lanes samples, which it alone writes; of the sum the terms
-    from i_0 on, those before being in z.
+    """E1: z_j = b_j + Σ_i w_ij a_i for NEURONS units j and V · lanes samples, which it alone writes; of the sum the
+    terms from i_0 on, those before being in z.
     """
     if i_0 == 0:
         z_j = tile_rows(NEURONS, V, b, 0)  # b_j
@@ -25,22 +25,14 @@ def tile_forward(V, W, b, i_0, i_1, a, width, z):
 
 @routine
 def forward_layer(
-    packed: Place,
-    n_in: Size,
-    n_out: Size,
-    a: Place,
-    below: Size,
-    z: Place,
-    here: Size,
-    size: Size,
-    rows: Size,
+    packed: Place, n_in: Size, n_out: Size, a: Place, below: Size, z: Place, here: Size, size: Size, rows: Size,
     few: Size,
-) -> None:
+) -> None:  # fmt: skip
     """E1: z_j = b_j + Σ_i w_ij a_i of the blocks of `rows` samples. Writes z, and up to NEURONS − 1 rows too many.
 
-    Places: the layer's panels; a and z, whose blocks are `size` apart. In a block the rows of a_i start at `below`, with
-    a row of ones behind them, which is written, too: the input of b for E5. Those of z_j start at `here`. At most `few`
-    terms of the sum at a time, whose a_i stay in the first cache and whose w_ij in the second.
+    Places: the layer's panels; a and z, whose blocks are `size` apart. In a block the rows of a_i start at `below`,
+    with a row of ones behind them, which is written, too: the input of b for E5. Those of z_j start at `here`. At most
+    `few` terms of the sum at a time, whose a_i stay in the first cache and whose w_ij in the second.
     """
     S = VECTORS * lanes(a)
     for i_0 in range(0, n_in, few):
@@ -61,7 +53,9 @@ def forward_layer(
 
 @template
 def tile_hidden_delta(V, W, step, n_out, delta_j, width, delta_i):
-    """E3: Σ_j w_ij δ_j for NEURONS units i and V · lanes samples, which it alone writes, from E1's panels, `step` apart."""
+    """E3: Σ_j w_ij δ_j for NEURONS units i and V · lanes samples, which it alone writes, from E1's panels, `step`
+    apart.
+    """
     total = tile_zero(NEURONS, V, W)
     for j in range(0, n_out, NEURONS):
         for q in range(min(NEURONS, n_out - j)):
@@ -114,8 +108,8 @@ def wide_delta(packed: Place, n_in: Size, n_out: Size, delta_j: Place, delta_i: 
 
 @template
 def tile_gradient(V, h, size, row, rows, N, delta, g, n_out, columns, adds):
-    """E4: Σ_n a_i δ_j for `rows` units i from `row` on, at most NEURONS, and V · lanes units j, added to g where `adds`; it
-    alone writes g. The rows of h after them are read, too, and what comes of them is dropped.
+    """E4: Σ_n a_i δ_j for `rows` units i from `row` on, at most NEURONS, and V · lanes units j, added to g where
+    `adds`; it alone writes g. The rows of h after them are read, too, and what comes of them is dropped.
     """
     if adds:
         total = tile_load(NEURONS, V, g, 0, n_out, rows, columns)
@@ -134,17 +128,9 @@ def tile_gradient(V, h, size, row, rows, N, delta, g, n_out, columns, adds):
 
 @routine
 def weight_gradient(
-    h: Place,
-    size: Size,
-    row: Size,
-    count: Size,
-    N: Size,
-    delta: Place,
-    capacity: Size,
-    g: Place,
-    n_out: Size,
+    h: Place, size: Size, row: Size, count: Size, N: Size, delta: Place, capacity: Size, g: Place, n_out: Size,
     adds: Size,
-) -> None:
+) -> None:  # fmt: skip
     """E4: Σ_n a_i δ_j over N samples for `count` rows i of W and all j; the last row of W is b, and its a is 1: E5.
 
     Places: h, whose blocks are `size` apart, δ's panels for `capacity` samples (with the 1/N of the mean in them), and

@@ -6,18 +6,7 @@
 from ..._jit import owner, rare_twins, twins
 from ...activations import IDENTITY, SOFTMAX, softmax
 from ...dropout import dropout_key
-from ..layout import (
-    KIND,
-    N_OUT,
-    PHI,
-    PLAIN,
-    SKIPS,
-    biases_of,
-    gains_of,
-    layer_of,
-    transposed_of,
-    weights_of,
-)
+from ..layout import KIND, N_OUT, PHI, PLAIN, SKIPS, biases_of, gains_of, layer_of, transposed_of, weights_of
 from .equations import (
     bias_gradient,
     drop_layer,
@@ -102,11 +91,8 @@ def backward_pass(net, state, rules, t, ids, work, N, gradient, rows):
     """E2: the output's δ, then E3 to E5 and E8 to E10 from the last layer to the first; returns Σ_n weight_n ℓ_n."""
     table, dropout, last = net.table, rules.dropout, net.table.shape[0] - 1
     z, a, delta = work.z, work.a, work.delta
-    z_k, a_k, delta_k = (
-        layer_of(table, z, last, rows),
-        layer_of(table, a, last, rows),
-        layer_of(table, delta, last, rows),
-    )
+    z_k, a_k = layer_of(table, z, last, rows), layer_of(table, a, last, rows)
+    delta_k = layer_of(table, delta, last, rows)
     y, samples = work.target[:rows], work.samples[:, :rows]
     total = output_deltas(net.loss, table[last, PHI], net.parameters, z_k, a_k, y, samples, delta_k)
     for l in range(last, 0, -1):

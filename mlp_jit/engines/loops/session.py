@@ -1,4 +1,8 @@
-"""The contract by the loops: a session keeps the records that its drivers take, and makes its scratch anew in each call."""
+"""The contract by the loops: a session keeps the records that its drivers take, and makes its scratch anew in each
+call.
+"""
+
+from typing import Any
 
 import numpy as np
 
@@ -56,15 +60,8 @@ class Session:
         plan, optimizer, batch_size = self.plan, self.recipe.optimizer, self.recipe.batch_size
         optimizer.start(plan.params)
         data = Data(*samples, order, order if places is None else places)
-        steps = Steps(
-            optimizer.code,
-            optimizer.moments,
-            optimizer.settings,
-            optimizer.decoupled_decay,
-            batch_size,
-            rates,
-            optimizer.t,
-        )
+        code, moments, settings = optimizer.code, optimizer.moments, optimizer.settings
+        steps = Steps(code, moments, settings, optimizer.decoupled_decay, batch_size, rates, optimizer.t)
         rows = min(batch_size, order.size)
         self._call(train_steps, rows, data, self._rules, steps, self._batch_chunk(rows), figures)
         optimizer.t += rates.size
@@ -85,7 +82,8 @@ class Session:
         """Batch normalisation looks at all samples of a batch at once."""
         return max(1, samples) if self.plan.state.size else chunk_of(samples)
 
-    def _call(self, driver, rows, *arguments):  # type: ignore[no-untyped-def]
+    def _call(self, driver: Any, rows: int, *arguments: Any) -> Any:
+        """A driver, with threads where so many rows at a time are worth them."""
         plan, n_threads = self.plan, self.recipe.n_threads
         parallel = is_parallel(plan, rows)
         return call(driver, net_of(plan), state_of(plan), *arguments, n_threads=n_threads, parallel=parallel)

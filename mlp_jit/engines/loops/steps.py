@@ -1,8 +1,8 @@
 """From passes to steps: the gradient of a batch, an epoch of E6, and what is measured over all rows.
 
-A driver takes records: `net` is the network, `samples` the data, `rules` what regularises, `steps` the optimizer. Scratch
-holds z, a, h and δ of every layer for at most so many samples; a longer batch is walked in such chunks, its E4 and E5 sums
-going on from one to the next.
+A driver takes records: `net` is the network, `samples` the data, `rules` what regularises, `steps` the optimizer.
+Scratch holds z, a, h and δ of every layer for at most so many samples; a longer batch is walked in such chunks, its E4
+and E5 sums going on from one to the next.
 """
 
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class Rules(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """The optimizer: its code, moments, settings and decay, the size of a batch, η of each step, and the steps before."""
+    """The optimizer: its code, moments, settings and decay, a batch's size, η of each step, and the steps before."""
 
     code: int
     moments: np.ndarray

@@ -5,7 +5,7 @@ import numpy as np
 from ..contract import Recipe, Samples
 from ..plan import Plan
 from .criterion import Criterion
-from .layers import LAYERS, BatchNormalization, Dropout
+from .layers import LAYERS, BatchNormalization, Dropout, Sequential
 from .network import add_l2, sequential
 from .steps import STEPS, clip
 
@@ -69,7 +69,7 @@ class Session:
         loss, _ = self._criterion(z.copy(), y, sample_weight[:, None], N)
         return loss, LAYERS[self.plan.output]().forward(z)
 
-    def _to_train(self):  # type: ignore[no-untyped-def]
+    def _to_train(self) -> tuple[np.ndarray, np.ndarray, Sequential]:
         """The gradient, scratch as long, and the network that writes the one: made once, for as long as θ stays."""
         theta = self.plan.params
         if getattr(self, "_theta", None) is not theta:

@@ -1,4 +1,4 @@
-// E1 to E6 as mlp_jit's textbook engine has them (engines/loops.py): the same loops, the same order of every sum.
+// E1 to E6 as mlp_jit's textbook engine has them (engines/loops): the same loops, the same order of every sum.
 // Arrays are flat: a[n * inputs + i] is a_i of sample n, W[i * units + j] is w_ij.
 
 import { ACTIVATIONS, softplus } from "./activations.js";

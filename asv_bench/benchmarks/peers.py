@@ -1,4 +1,4 @@
-"""How long an epoch takes beside other people's: NumPy, PyTorch and scikit-learn, on the same problems.
+"""How long an epoch takes beside other people's: NumPy, PyTorch, scikit-learn and JAX, on the same problems.
 
 Both sides do the same mathematics: the same weights to begin with, the same samples in the same batches, in one dtype,
 and each reports the epoch's mean loss. The setup trains both for an epoch and compares losses and parameters
@@ -10,13 +10,17 @@ and each reports the epoch's mean loss. The setup trains both for an epoch and c
   less that of `fit` with one, over `EXTRA`. Two classes get one logistic output, so ours have it here, too. Its
   regression minimises ½ Σ r² and reports ½ the mean over the outputs, ours Σ r²: Adam does not see the factor. It adds
   ε to √v before the bias correction, we after it: a tiny ε makes that the same.
+- **JAX**, with Adam: the whole epoch is one jitted `lax.scan` over the batches, which lie in order already, where ours
+  are gathered from all over X. Its state is donated, so nothing is copied.
 """
 
+import os
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numba
 import numpy as np
@@ -143,8 +147,73 @@ class ScikitLearn:
         return (rested_turn(lambda: self.fit(1 + EXTRA)) - rested_turn(self)) / EXTRA
 
 
-Peer = NumPy | PyTorch | ScikitLearn
-PEERS = {"NumPy, SGD": NumPy, "PyTorch, Adam": PyTorch, "scikit-learn, Adam": ScikitLearn}
+class JAX:
+    """The network of an `Epoch` as a pure function of its parameters. Calling it trains an epoch, compiled as one."""
+
+    optimizer = Adam
+
+    def __init__(self, ours: Epoch) -> None:
+        os.environ["NPROC"] = str(ours.n_threads)  # how many threads it makes, when it is first used
+        try:
+            import jax
+        except ImportError:
+            raise NotImplementedError("JAX is not installed") from None
+        problem, network = ours.problem, ours.network
+        X, y, _ = (array[ours.order] for array in ours.data)
+        if problem.output == "softmax":
+            y = y.argmax(axis=1)
+        self.batches = [
+            jax.device_put(array.reshape(problem.steps, problem.batch_size, *array.shape[1:])) for array in (X, y)
+        ]
+        copy = jax.numpy.array  # else they would be views of ours
+        theta = [(copy(W), copy(b)) for W, b in zip(network.weights, network.biases, strict=True)]
+        zeros = jax.tree.map(jax.numpy.zeros_like, theta)
+        self.state = theta, zeros, jax.tree.map(jax.numpy.copy, zeros), 0
+        step = self.step(jax, problem)
+        self.epoch = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0)
+
+    @staticmethod
+    def step(jax: Any, problem: Problem) -> Callable:
+        """From (θ, m, v, t) and a batch to the next, and the loss."""
+        hidden = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh}[problem.activation]
+
+        def loss(theta: list, x: Any, y: Any) -> Any:
+            for W, b in theta[:-1]:
+                x = hidden(x @ W + b)
+            z = x @ theta[-1][0] + theta[-1][1]
+            if problem.output == "softmax":
+                return -jax.numpy.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
+            return ((z - y) ** 2).sum(axis=1).mean()
+
+        def step(state: tuple, batch: list) -> tuple:
+            theta, m, v, t = state
+            L, g = jax.value_and_grad(loss)(theta, *batch)
+            t, adam = t + 1, Adam()
+            m = jax.tree.map(lambda m, g: adam.beta_1 * m + (1 - adam.beta_1) * g, m, g)
+            v = jax.tree.map(lambda v, g: adam.beta_2 * v + (1 - adam.beta_2) * g * g, v, g)
+            eta, root = RATE / (1 - adam.beta_1**t), (1 - adam.beta_2**t) ** -0.5
+
+            def update(p: Any, m: Any, v: Any) -> Any:
+                return p - eta * m / (jax.numpy.sqrt(v) * root + adam.epsilon)
+
+            return (jax.tree.map(update, theta, m, v), m, v, t), L
+
+        return step
+
+    @property
+    def params(self) -> np.ndarray:
+        return np.concatenate([np.asarray(array).ravel() for pair in self.state[0] for array in pair])
+
+    def __call__(self) -> float:
+        self.state, losses = self.epoch(self.state, self.batches)
+        return float(losses.mean())
+
+    def seconds(self) -> float:
+        return rested_turn(self)
+
+
+Peer = NumPy | PyTorch | ScikitLearn | JAX
+PEERS = {"NumPy, SGD": NumPy, "PyTorch, Adam": PyTorch, "scikit-learn, Adam": ScikitLearn, "JAX, Adam": JAX}
 
 
 def sides(peer: str, problem: Problem, dtype: str, n_threads: int) -> tuple[Epoch, Peer]:

@@ -16,6 +16,7 @@ from ..plan import Plan
 from . import normal_blocks, routines
 from .job import FIELDS, LAYER, Job, Record, address_of, job_at, layer_at, layer_records, only_compiled
 from .simd import REGISTERS, at, lanes, tile_fma_part, tile_load, tile_store_part
+from .subnormals import flush_subnormals, restore
 
 SAMPLES, VECTORS = (4 if REGISTERS == 32 else 2), 4  # of a tile: samples, and vectors of units
 CHUNK = 64  # rows that go through all layers together
@@ -119,10 +120,11 @@ def softmax_few(z: Place, a: Place, outputs: Size, rows: Size) -> None:
 @kernel
 def enter_few(record, X, scratch, out):
     """layout: `forward_few` for the job of this record, CHUNK rows at a time."""
-    job = job_at(address_of(record), 0)
+    job, mode = job_at(address_of(record), 0), flush_subnormals()
     for n in range(0, X.shape[0], CHUNK):
         x, y = address_of(X) + job.item * n * X.shape[1], address_of(out) + job.item * n * out.shape[1]
         run(job.program, job, x, min(CHUNK, X.shape[0] - n), address_of(scratch), y)
+    restore(mode)
 
 
 # --------------------------------------------------------------------------------------- from Python

@@ -7,6 +7,7 @@ routine that does one of them (`phases.py`).
 from ..._jit import Size, routine, run
 from .job import Job, integers
 from .phases import batch_of, blocks_of
+from .subnormals import flush_subnormals, restore
 from .team import finish, next_task, wait
 
 
@@ -32,6 +33,7 @@ def go_together(job: Job, phase: Size, tasks: Size, step: Size, chunk: Size, cut
 @routine
 def train(job: Job, w: Size) -> None:
     """E6: a step for each batch of the order, as worker w; where nothing updates, the gradient of the batch."""
+    mode = flush_subnormals()
     go, done = job.go, 0
     run(go, job, job.plan, 1, 0, 0, 0, done, w)
     run(go, job, job.pack, job.n_tasks, 0, 0, 0, done + 1, w)
@@ -54,11 +56,13 @@ def train(job: Job, w: Size) -> None:
             run(go, job, job.weights, job.n_tasks, step, chunks, 0, done, w)
             done += job.n_tasks
     run(go, job, job.losses, 1, 0, 0, 0, done, w)
+    restore(mode)
 
 
 @routine
 def evaluate(job: Job, w: Size) -> None:
     """E2: the outputs of all samples and, where there is y, Σ weight ℓ/N of each block, as worker w."""
+    mode = flush_subnormals()
     go, done = job.go, job.n_tasks
     run(go, job, job.pack, job.n_tasks, 0, 0, 0, 0, w)
     if job.know_moments:
@@ -66,3 +70,4 @@ def evaluate(job: Job, w: Size) -> None:
         done += 1
     groups = (blocks_of(job, job.samples) + job.group - 1) // job.group
     run(go, job, job.samples_task, groups, 0, 0, 0, done, w)
+    restore(mode)

@@ -17,7 +17,7 @@ each such layer, forward and back; all blocks come that far, one worker combines
 1. `session.py`: a `Session` makes room once (`blueprint.py` says how much) and fills in a job: numbers and addresses
    (`job.py`). `train` enters compiled code once for all steps of a call (`crossing.py`).
 2. `worker.py`: `train`, the program of every worker: for each step, *samples*, then *weights*. How workers share the
-   tasks of a phase is `team.py`.
+   tasks of a phase is `team.py`, how many there are `crew.py`.
 3. `phases.py`: a task of each phase. `forward_blocks` runs **E1** layer by layer, `loss_blocks` **E2**,
    `backward_blocks` **E3**; `weights` runs **E4** and **E5** (`sum_gradient`), then **E6**.
 4. The equations themselves. `tiles.py`: **E1** `forward_layer`, **E3** `hidden_delta`, **E4** and **E5**

@@ -82,6 +82,7 @@ class Blueprint:
         self.cuts = np.array([0, *np.flatnonzero(plan.table[:, KIND] == BATCH), len(plan.sizes) - 1])
         self.uncut = self.cuts[[0, -1]]
         self.cuts_at, self.uncut_at = address(self.cuts), address(self.uncut)
+        self.largest = max(n_in * n_out for n_in, n_out in pairwise(plan.sizes)) * self.item
         self.tasks = self._tasks()
         self._set(tasks=address(self.tasks))
         self._number()
@@ -139,23 +140,24 @@ class Blueprint:
         blocks = -(-use.rows // self.S)
         if use.trains:
             blocks = min(blocks, self.capacity // self.S)
-        self.group = self._group(blocks)
-        self.desks = use.workers * self.group
-        self.stored = max(rounded(blocks, self.group), self.desks) if use.trains else self.desks
+        self.blocks = blocks
+        groups = {w: self.group(w) for w in range(1, use.workers + 1)}
+        self.desks = max(w * group for w, group in groups.items())
+        self.stored = self.desks
+        if use.trains:
+            self.stored = max(self.desks, *(rounded(blocks, group) for group in groups.values()))
         if use.trains and plan.extended:
             self.desks = self.stored  # what a block leaves there has to last until all have come as far
         self.strip = min(TASK_ROWS, max(plan.sizes[:-1]) + 1) * max(plan.sizes[1:])
         self._set(
             item=self.item, top=len(plan.sizes) - 1, give_way=give_way(), S=self.S, lanes=L,
-            shift=self.S.bit_length() - 1,
-            size=self.size, half=self.half, n_tasks=len(self.tasks), units=sum(plan.sizes), group=self.group,
-            strip=self.strip, few=few_inputs(self.S * self.item),
+            shift=self.S.bit_length() - 1, size=self.size, half=self.half, n_tasks=len(self.tasks),
+            units=sum(plan.sizes), strip=self.strip, few=few_inputs(self.S * self.item),
         )  # fmt: skip
 
-    def _group(self, blocks: int) -> int:
+    def group(self, workers: int) -> int:
         """How many blocks go through a layer together: more than one where a layer's W does not stay in the cache."""
-        largest = max(n_in * n_out for n_in, n_out in pairwise(self.plan.sizes)) * self.item
-        return 1 if largest < CACHE_BYTES else max(1, min(GROUP, blocks // self.use.workers))
+        return 1 if self.largest < CACHE_BYTES else max(1, min(GROUP, self.blocks // workers))
 
     def _sizes(self) -> dict[str, int]:
         """The bytes of each array: blocks of a chunk, workers' desks, all weights, E7 to E10, and what is no float."""

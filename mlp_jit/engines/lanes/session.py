@@ -1,6 +1,7 @@
 """A session of the lanes engine: one network, the room it works in, and the job that says what is to be done there."""
 
 import os
+from time import perf_counter
 from typing import Any
 from weakref import ref
 
@@ -13,13 +14,14 @@ from ..layout import PHI
 from ..plan import Plan
 from . import phases, routines, worker
 from .blueprint import GROUP, WORD, Use, blueprint, divide
+from .crew import Crew
 from .crossing import enter
 from .few import Predictor, most_rows
 from .job import FIELDS, LAYER_FIELDS, Record, address, only_compiled
 from .simd import VECTORS, lanes_of
 
-PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used: there two take 0.9 of one's time
-REGION = 20  # as many batches' worth of work, some 200 µs, is the least that is worth opening a region, up to 100 µs
+PARALLEL_WORK = 200_000  # multiply-adds a batch, some 10 µs, from which threads are tried
+REGION = 20  # as many batches' worth of work, some 200 µs, is where that begins: a region takes up to 100 µs to open
 CACHE_LINE = 64  # bytes
 NO_RATE, NO_FIGURES = np.zeros(1), np.zeros((0, FIGURES))
 
@@ -37,6 +39,7 @@ class Session:
         self.plan, self.recipe = plan, recipe
         self._use: Use | None = None
         self._process, self._params = 0, plan.params
+        self._crews: dict[tuple, Crew] = {}
         self._moments: np.ndarray | None = None  # what its job is set for: to train with these,
         self._gradients: tuple[float, int] | None = None  # or gradients with this λ over so many samples
 
@@ -52,28 +55,35 @@ class Session:
     ) -> None:
         recipe, optimizer, rules = self.recipe, self.recipe.optimizer, self.recipe.regularization
         rows = min(recipe.batch_size, order.size)
-        workers = self._workers(rows, order.size)
-        self._ready(Use(rows, workers, True, any(rules.dropout), rules.clip_norm < np.inf))
+        crew = self._crew("train", rows, order.size)
+        self._ready(Use(rows, crew.most, True, any(rules.dropout), rules.clip_norm < np.inf))
         optimizer.start(self.plan.params)
         if self._moments is not optimizer.moments:
             self._to_train(rules, recipe.batch_size)
             self._to_update(optimizer)
         self._job.set_reals(decay=optimizer.decoupled_decay)
         self._for_steps(rates.size, rows)
-        self._enter(samples, order, order if places is None else places, rates, figures, optimizer.t, workers)
-        optimizer.t += rates.size
+        places, done = order if places is None else places, 0
+        while done < rates.size:
+            workers, steps = crew.next(rates.size - done)
+            part, here = slice(done, done + steps), slice(done * recipe.batch_size, (done + steps) * recipe.batch_size)
+            started = perf_counter()
+            self._enter(samples, order[here], places[here], rates[part], figures[part], optimizer.t, workers)
+            crew.took(workers, steps, perf_counter() - started)
+            optimizer.t += steps
+            done += steps
 
     def gradient(self, samples: Samples, *, l2: float = 0.0) -> tuple[float, np.ndarray]:
         order, figures, g = np.arange(len(samples.X)), np.empty((1, FIGURES)), np.empty_like(self.plan.params)
-        workers = self._workers(order.size, order.size)
-        self._ready(Use(order.size, workers, True))
+        crew = self._crew("gradient", order.size, order.size)
+        self._ready(Use(order.size, crew.most, True))
         if self._gradients != (l2, order.size):
             self._to_train(Regularization(l2=l2), order.size)
             self._job.set(whole=True)
             self._gradients = l2, order.size
         self._job.set(g=address(g))
         self._for_steps(1, order.size)
-        self._enter(samples, order, order, NO_RATE, figures, 0, workers)
+        self._enter_by(crew, samples, order, NO_RATE, figures)
         return mean_loss(figures), g
 
     def evaluate(self, samples: Samples) -> tuple[float, np.ndarray]:
@@ -87,11 +97,14 @@ class Session:
 
     # ----------------------------------------------------------------------------------- room and workers
 
-    def _workers(self, batch: int, rows: int) -> int:
-        """How many workers a call on so many rows, in batches of so many, is worth."""
+    def _crew(self, what: str, batch: int, rows: int) -> Crew:
+        """The workers for calls on so many rows, in batches of so many."""
         n_params = self.plan.params.size
-        worth = batch * n_params >= PARALLEL_WORK and rows * n_params >= REGION * PARALLEL_WORK
-        return threads(self.recipe.n_threads) if worth else 1
+        most = threads(self.recipe.n_threads) if batch * n_params >= PARALLEL_WORK else 1
+        key = what, batch, most
+        if key not in self._crews:
+            self._crews[key] = Crew(most, most if rows * n_params >= REGION * PARALLEL_WORK else 1)
+        return self._crews[key]
 
     def _ready(self, use: Use) -> None:
         """Room for this use: what there is, where it will do; another in a forked process, or for other parameters."""
@@ -147,11 +160,21 @@ class Session:
         if self._seen[0]() is not X or self._seen[1]() is not y or self._seen[2]() is not sample_weight:
             self._seen = ref(X), ref(y), ref(sample_weight)  # which the caller keeps alive
             job.set(X=address(X), y=address(y), sample_weight=address(sample_weight))
-        job.set(go=(worker.go_alone if workers == 1 else worker.go_together).address())
+        go = worker.go_alone if workers == 1 else worker.go_together
+        job.set(go=go.address(), group=self._plans.group(workers))
         call(
             enter, job.numbers, order, places, rates, figures.reshape(-1), t, workers,
             n_threads=self.recipe.n_threads, parallel=workers > 1,
         )  # fmt: skip
+
+    def _enter_by(
+        self, crew: Crew, samples: Samples, order: np.ndarray, rates: np.ndarray, figures: np.ndarray
+    ) -> None:
+        """Run the job's program, a single step, by as many of a crew as it says."""
+        workers, _ = crew.next(1)
+        started = perf_counter()
+        self._enter(samples, order, order, rates, figures, 0, workers)
+        crew.took(workers, 1, perf_counter() - started)
 
     # ----------------------------------------------------------------------------------- what the job is to do
 
@@ -188,8 +211,8 @@ class Session:
     def _outputs(self, samples: Samples, N: float, loss: int) -> np.ndarray:
         """The outputs for all samples; with a loss, Σ weight ℓ/N of each block goes to block_loss."""
         plan, rows = self.plan, len(samples.X)
-        workers = self._workers(rows, rows)
-        self._ready(Use(min(rows, GROUP * workers * VECTORS * lanes_of(plan.dtype)), workers, False))
+        crew = self._crew("outputs", rows, rows)
+        self._ready(Use(min(rows, GROUP * crew.most * VECTORS * lanes_of(plan.dtype)), crew.most, False))
         self._for_steps(1, rows)
         out, order, job = np.empty((rows, plan.sizes[-1]), plan.dtype), np.arange(rows), self._job
         self._words("N", 1)[0] = N
@@ -199,7 +222,7 @@ class Session:
             write_blocks=phases.write_blocks.address(), write_outputs=self._address(routines.write_outputs),
         )  # fmt: skip
         self._set_for_nothing()
-        self._enter(samples, order, order, NO_RATE, NO_FIGURES, 0, workers)
+        self._enter_by(crew, samples, order, NO_RATE, NO_FIGURES)
         return out
 
     def _loss(self) -> int:

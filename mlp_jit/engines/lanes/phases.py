@@ -232,7 +232,10 @@ def backward_blocks(
                 run(job.normalized_delta, job, l, rows - k * S, desk + k, delta, block + k)
         if l > 1:
             panels = job.packed + item * layer.backward
-            run(layer.hidden_delta, panels, layer.n_in, layer.n_out, deltas + delta_j, deltas + delta_i, 2 * half, rows)
+            run(
+                layer.hidden_delta, panels, layer.n_in, layer.n_out, deltas + delta_j, deltas + delta_i, 2 * half, rows,
+                job.few,
+            )  # fmt: skip
         for k in range(blocks_of(job, rows)):
             width, d = width_of(job, rows - k * S), desk + k
             delta, starts = deltas + item * k * 2 * half, job.starts + WORD * d * S

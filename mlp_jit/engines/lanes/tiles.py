@@ -52,58 +52,71 @@ def forward_layer(
 
 
 @template
-def tile_hidden_delta(V, W, step, n_out, delta_j, width, delta_i):
+def tile_hidden_delta(V, W, step, j_0, j_1, delta_j, width, delta_i):
     """E3: Σ_j w_ij δ_j for NEURONS units i and V · lanes samples, which it alone writes, from E1's panels, `step`
-    apart.
+    apart; of the sum the terms from j_0 on, those before being in delta_i.
     """
-    total = tile_zero(NEURONS, V, W)
-    for j in range(0, n_out, NEURONS):
-        for q in range(min(NEURONS, n_out - j)):
+    if j_0 == 0:
+        total = tile_zero(NEURONS, V, W)
+    else:
+        total = tile_load(NEURONS, V, delta_i, 0, width, NEURONS, V * lanes(W))
+    for j in range(j_0, j_1, NEURONS):
+        for q in range(min(NEURONS, j_1 - j)):
             total = tile_fma(total, W, j // NEURONS * step + q, NEURONS, delta_j, (j + q) * width)
     tile_store(total, delta_i, 0, width)
 
 
 @routine
 def hidden_delta(
-    packed: Place, n_in: Size, n_out: Size, delta_j: Place, delta_i: Place, size: Size, rows: Size
+    packed: Place, n_in: Size, n_out: Size, delta_j: Place, delta_i: Place, size: Size, rows: Size, few: Size
 ) -> None:
     """E3: Σ_j w_ij δ_j of the blocks of `rows` samples, φ' still to come. Writes delta_i, and up to NEURONS − 1 rows
     too many.
 
-    Places: E1's panels; delta_j (n_out, width) and delta_i (n_in, width), whose blocks are `size` apart.
+    Places: E1's panels; delta_j (n_out, width) and delta_i (n_in, width), whose blocks are `size` apart. At most `few`
+    terms of the sum at a time, as in E1.
     """
     S, step = VECTORS * lanes(packed), (n_in + 1) * NEURONS
-    for s in range(0, rows, S):
-        width, block = width_of(rows - s, packed), s // S * size
-        for i in range(0, n_in, NEURONS):
-            W_i, delta = at(packed, i * NEURONS), at(delta_i, block + i * width)
-            if width > lanes(packed):
-                tile_hidden_delta(2, W_i, step, n_out, at(delta_j, block), width, delta)
-            else:
-                tile_hidden_delta(1, W_i, step, n_out, at(delta_j, block), width, delta)
+    for j_0 in range(0, n_out, few):
+        j_1 = min(j_0 + few, n_out)
+        for s in range(0, rows, S):
+            width, block = width_of(rows - s, packed), s // S * size
+            for i in range(0, n_in, NEURONS):
+                W_i, delta = at(packed, i * NEURONS), at(delta_i, block + i * width)
+                if width > lanes(packed):
+                    tile_hidden_delta(2, W_i, step, j_0, j_1, at(delta_j, block), width, delta)
+                else:
+                    tile_hidden_delta(1, W_i, step, j_0, j_1, at(delta_j, block), width, delta)
 
 
 @template
-def tile_wide_delta(V, W, n_out, delta_j, width, delta_i):
+def tile_wide_delta(V, W, j_0, j_1, delta_j, width, delta_i):
     """E3: `tile_hidden_delta` from panels of its own."""
-    total = tile_zero(NEURONS, V, W)
-    for j in range(n_out):
+    if j_0 == 0:
+        total = tile_zero(NEURONS, V, W)
+    else:
+        total = tile_load(NEURONS, V, delta_i, 0, width, NEURONS, V * lanes(W))
+    for j in range(j_0, j_1):
         total = tile_fma(total, W, j * NEURONS, 1, delta_j, j * width)
     tile_store(total, delta_i, 0, width)
 
 
 @routine
-def wide_delta(packed: Place, n_in: Size, n_out: Size, delta_j: Place, delta_i: Place, size: Size, rows: Size) -> None:
+def wide_delta(
+    packed: Place, n_in: Size, n_out: Size, delta_j: Place, delta_i: Place, size: Size, rows: Size, few: Size
+) -> None:
     """E3: `hidden_delta` of a layer so wide that each of E1's panels lies on other pages: from panels of its own."""
     S = VECTORS * lanes(packed)
-    for s in range(0, rows, S):
-        width, block = width_of(rows - s, packed), s // S * size
-        for i in range(0, n_in, NEURONS):
-            W_i, delta = at(packed, i * n_out), at(delta_i, block + i * width)
-            if width > lanes(packed):
-                tile_wide_delta(2, W_i, n_out, at(delta_j, block), width, delta)
-            else:
-                tile_wide_delta(1, W_i, n_out, at(delta_j, block), width, delta)
+    for j_0 in range(0, n_out, few):
+        j_1 = min(j_0 + few, n_out)
+        for s in range(0, rows, S):
+            width, block = width_of(rows - s, packed), s // S * size
+            for i in range(0, n_in, NEURONS):
+                W_i, delta = at(packed, i * n_out), at(delta_i, block + i * width)
+                if width > lanes(packed):
+                    tile_wide_delta(2, W_i, j_0, j_1, at(delta_j, block), width, delta)
+                else:
+                    tile_wide_delta(1, W_i, j_0, j_1, at(delta_j, block), width, delta)
 
 
 @template

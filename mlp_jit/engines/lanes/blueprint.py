@@ -15,7 +15,7 @@ import numpy as np
 from ..layout import BATCH, KIND, PHI, PLAIN, UNITS
 from ..plan import Plan
 from . import normal_blocks, panels, phases, routines, tiles
-from .caches import few_inputs
+from .caches import few_inputs, largest_weights
 from .job import FIELDS, LAYER, TASK, address, layer_records
 from .simd import NEURONS, VECTORS, lanes_of
 from .team import LINE, give_way
@@ -82,7 +82,7 @@ class Blueprint:
         self.cuts = np.array([0, *np.flatnonzero(plan.table[:, KIND] == BATCH), len(plan.sizes) - 1])
         self.uncut = self.cuts[[0, -1]]
         self.cuts_at, self.uncut_at = address(self.cuts), address(self.uncut)
-        self.largest = max(n_in * n_out for n_in, n_out in pairwise(plan.sizes)) * self.item
+        self.largest = largest_weights(plan)
         self.tasks = self._tasks()
         self._set(tasks=address(self.tasks))
         self._number()

@@ -4,8 +4,6 @@ The samples lie row after row, as they came, and W as it is. z_j sums the same p
 tiles whose lanes are samples, and φ is the same, so a row's outputs have the same bits on either path.
 """
 
-from itertools import pairwise
-
 import numpy as np
 
 from ..._jit import Place, Size, kernel, routine, run, template
@@ -14,6 +12,7 @@ from ...activations import SOFTMAX
 from ..layout import PHI, PLAIN
 from ..plan import Plan
 from . import normal_blocks, routines
+from .caches import largest_weights
 from .job import FIELDS, LAYER, Job, Record, address_of, job_at, layer_at, layer_records, only_compiled
 from .simd import REGISTERS, at, lanes, tile_fma_part, tile_load, tile_store_part
 from .subnormals import flush_subnormals, restore
@@ -132,8 +131,7 @@ def enter_few(record, X, scratch, out):
 
 def most_rows(plan: Plan) -> int:
     """For how many rows this is the faster way: few for wide layers, whose W each sample reads once more."""
-    largest = max(n_in * n_out for n_in, n_out in pairwise(plan.sizes)) * plan.dtype.itemsize
-    return min(MOST_ROWS, MOST_BYTES // largest)
+    return min(MOST_ROWS, MOST_BYTES // largest_weights(plan))
 
 
 class Predictor:

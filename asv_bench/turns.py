@@ -84,6 +84,7 @@ FEW: list[Case] = [  # the guard's: two minutes with the compiling
     Training((64, 100, 10), 200, 5, "adam"),
     Training((784, 128, 10), 128, 4),
     Training((784, 128, 10), 128, 4, "adam"),
+    Training((784, 2), 512, 4),  # little but the gathering of X
     Training((4, 32, 16, 4), 2000, 1, activation="tanh", output="identity"),
     Training((64, 100, 10), 200, 5, engine="loops"),
     Prediction(1),

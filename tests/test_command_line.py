@@ -1,6 +1,7 @@
 """python -m mlp_jit"""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 from processes import finish, start
 
 import mlp_jit
-from mlp_jit import __main__, info
+from mlp_jit import __main__, info, limit
 from mlp_jit._jit import threads
 from mlp_jit.engines import ENGINES
-from mlp_jit.engines.lanes import simd
+from mlp_jit.engines.lanes import peak, simd
 
 
 def test_demo():
@@ -27,9 +28,21 @@ def test_demo():
     assert times["vectorized"] == "1.00"
 
 
-def test_info(monkeypatch, capsys):
-    monkeypatch.setattr(info, "SECONDS", 0.1)
-    monkeypatch.setattr(info, "TURN", 0.02)
+@pytest.fixture
+def quick(monkeypatch):
+    """Measuring a small network for a moment."""
+    for name, value in {
+        "NETWORKS": [((3, 5, 2), 8)],
+        "MATRIX": 64,
+        "COUNT": 100,
+        "REST": 0,
+        "TURN": 0,
+        "SECONDS": 0,
+    }.items():
+        monkeypatch.setattr(limit, name, value)
+
+
+def test_info(quick, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["mlp_jit", "info"])
     __main__.main()
     out = capsys.readouterr().out
@@ -40,25 +53,43 @@ def test_info(monkeypatch, capsys):
     samples = simd.VECTORS * simd.VECTOR_BYTES
     assert tile == [simd.NEURONS, simd.VECTORS, samples // 4, samples // 8]
     assert Path(facts["cache"]).is_dir()
-    rates = re.findall(r"^ +(\d+) threads? +training +(\S+) +product +(\S+)$", out, re.MULTILINE)
-    assert [int(n_threads) for n_threads, _, _ in rates] == sorted({1, threads(None)})
-    assert all(1e-3 < float(rate) < 1e6 for _, *pair in rates for rate in pair)  # GFLOP/s
+    lines = re.findall(r"^3-5-2, 8" + r" +(\S+)" * 6 + "$", out, re.MULTILINE)
+    assert [int(n_threads) for n_threads, *_ in lines] == sorted({1, threads(None)})
 
 
-def test_info_counts_the_arithmetic_of_a_step(monkeypatch):
-    monkeypatch.setattr(info, "SIZES", [3, 5, 2])
-    monkeypatch.setattr(info, "medians", lambda *functions: [1e-9, 1e-9])
-    training, product = info.rates(1)
+def test_a_line_of_info():
+    words = info.line("3-5-2, 8", 2, 160e9, 100e9, 40e9).split()
+    assert words == ["3-5-2,", "8", "2", "160", "100", "40", "0.25", "0.40"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_peak_multiplies_and_adds_as_often_as_it_says(dtype):
+    x = np.zeros(peak.tile_numbers(dtype), dtype)
+    x[: simd.NEURONS] = np.arange(simd.NEURONS)  # the factors of the rows; the lanes are the same numbers
+    lanes = x[: simd.VECTORS * simd.lanes_of(x.dtype)].copy()
+    peak.multiply_add(x, 3)
+    np.testing.assert_array_equal(x.reshape(simd.NEURONS, -1), 3 * np.outer(np.arange(simd.NEURONS), lanes))
+
+
+def test_the_arithmetic_of_a_step(quick):
+    with ThreadPoolExecutor(2) as pool:
+        assert limit.peak(pool, 2, "float32").operations == 2 * peak.tile_numbers("float32") * 100 * 2
+    assert limit.product("float64").operations == 2 * 64**3
     # E1 and E4 of both layers and E3 of the second, a multiplication and an addition each
-    assert training == pytest.approx(2 * info.STEPS * info.BATCH * (2 * 3 * 5 + 3 * 5 * 2))
-    assert product == pytest.approx(2 * 512**3)
+    assert limit.step([3, 5, 2], 8, 1, "float32").operations == 2 * limit.STEPS * 8 * (2 * 3 * 5 + 3 * 5 * 2)
 
 
-def test_info_says_where_it_cannot_set_the_threads_of_blas(monkeypatch, capsys):
-    monkeypatch.setattr(info, "rates", lambda n_threads: (1.0, 1.0))
+def test_rates_are_operations_by_seconds(quick, monkeypatch):
+    monkeypatch.setattr(limit, "medians", lambda functions: [1.0, 2.0, 4.0])
+    rates = limit.rates([3, 5, 2], 8, 1)
+    assert rates.product == 64**3
+    assert rates.step == limit.STEPS * 8 * (2 * 3 * 5 + 3 * 5 * 2) / 2
+
+
+def test_info_says_where_it_cannot_set_the_threads_of_blas(quick, monkeypatch, capsys):
     info.info()
     assert ("own number of threads" in capsys.readouterr().out) == (find_spec("threadpoolctl") is None)
-    monkeypatch.setattr(info, "PINS_BLAS", False)
+    monkeypatch.setattr(limit, "PINS_BLAS", False)
     info.info()
     assert "own number of threads" in capsys.readouterr().out
 

@@ -28,7 +28,7 @@ LAYERS = [
     {"training", "training.*"},
     {"interop", "interop.*"},
     {"estimators", "estimators.*", "study.*", "plots.*"},
-    {"__init__", "demo", "info", "warmup"},
+    {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]
 

@@ -213,14 +213,17 @@ def rare_twins(function: Callable) -> Twins:
 
 @intrinsic
 def run(typingctx, address, *arguments):
-    """Run the routine at this address with these arguments."""
+    """Run the routine at this address with these arguments; whole numbers and truths go as a `Size` each."""
     given = types.StarArgTuple.from_types(tuple(map(types.unliteral, arguments)))
+    taken = [types.intp if isinstance(kind, types.Integer | types.Boolean) else kind for kind in given]
 
     def codegen(context, builder, signature, args):
-        function_type = context.call_conv.get_function_type(types.none, given)
+        function_type = context.call_conv.get_function_type(types.none, taken)
         nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
         no_error = cgutils.get_null_value(function_type.args[1])
-        values = context.get_arg_packer(given).as_arguments(builder, cgutils.unpack_tuple(builder, args[1]))
+        handed = zip(cgutils.unpack_tuple(builder, args[1]), given, taken, strict=True)
+        cast = [context.cast(builder, value, kind, into) for value, kind, into in handed]
+        values = context.get_arg_packer(taken).as_arguments(builder, cast)
         function = builder.inttoptr(args[0], function_type.as_pointer())
         builder.call(function, [nothing, no_error, *values])
         return context.get_dummy_value()

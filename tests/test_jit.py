@@ -3,6 +3,7 @@
 import importlib
 import os
 import pkgutil
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -130,6 +131,30 @@ def test_each_worker_has_its_number():
         x = np.zeros(present + 1)
         _jit.call(crossing, mark.address(), x, workers, n_threads=None, parallel=parallel)
         np.testing.assert_array_equal(x, 2.0 * (np.arange(present + 1) < workers))
+
+
+@_jit.routine
+def note(x: _jit.Doubles, size: _jit.Size, truth: _jit.Size) -> None:
+    """layout: what arrived."""
+    x[0], x[1] = size, truth
+
+
+@_jit.kernel
+def hand_over(address, x, size, other):
+    """layout: a whole number of any width, and whether it is less than another."""
+    _jit.run(address, at(x, 0), size, size < other)
+
+
+@compiled
+@pytest.mark.parametrize("kind", [np.int8, np.uint8, np.int32, np.int64])
+@pytest.mark.parametrize("other", [-7, 7])
+def test_whole_numbers_and_truths_fill_their_register(kind, other):
+    """A caller that sets 8 bits of 64 leaves the others as they were: aarch64 got wrong gradients, x86 was lucky."""
+    x = np.empty(2)
+    hand_over(note.address(), x, kind(5), other)
+    assert x.tolist() == [5, other > 5]
+    for code in hand_over.inspect_llvm().values():
+        assert re.search(r"call i32 %\S+\(([^,()]+, ){3}i64 [^,]+, i64 [^,]+\)", code)
 
 
 # --------------------------------------------------------------------------------------- call: which twin runs

@@ -324,8 +324,7 @@ def test_a_row_has_the_same_bits_whatever_rows_come_with_it(engine, problem, n):
     """A few rows, and as many as lanes leaves to its tiles."""
     network, X, *_ = problem
     X = np.resize(X, (1001, X.shape[1]))
-    forward = ENGINES[engine].forward
-    np.testing.assert_array_equal(forward(network, X[:n]), forward(network, X)[:n])
+    np.testing.assert_array_equal(network.forward(X[:n], engine=engine), network.forward(X, engine=engine)[:n])
 
 
 def test_a_batch_of_zero_weights_teaches_nothing(engine):
@@ -371,8 +370,8 @@ def test_long_inputs_are_walked_in_chunks(engine, short_chunks):
     parts = [network.gradient(X[s], y[s], sample_weight=weight[s], engine="loops") for s in (head, tail)]
     shares = [weight[head].sum(), weight[tail].sum()]
     short_chunks()
-    outputs = ENGINES[engine].forward(network, X)
-    assert_close(outputs[-3:], ENGINES[engine].forward(network, np.ascontiguousarray(X[-3:])))
+    outputs = network.forward(X, engine=engine)
+    assert_close(outputs[-3:], network.forward(X[-3:], engine=engine))
     whole = ENGINES[engine].gradient(network, X, y, weight)
     assert whole[0] == pytest.approx(np.average([loss for loss, _ in parts], weights=shares), rel=1e-12)
     assert_close(whole[1], np.average([gradient for _, gradient in parts], axis=0, weights=shares))

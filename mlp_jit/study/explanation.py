@@ -74,7 +74,7 @@ def explain(
     session.train(Samples(X, Y, weight), np.arange(len(X)), np.array([eta]), np.empty((1, FIGURES)))
     traced = _trace(before, X, Y, weight, l2)
     head, z = output_only(network, network.dtype), traced.z[-1]
-    ell = [LOOPS.evaluate(head, z[n : n + 1], Y[n : n + 1], np.ones_like(weight[:1]))[0] for n in range(len(X))]
+    ell = [head.loss(z[n : n + 1], Y[n : n + 1], engine="loops", n_threads=1) for n in range(len(X))]
     return Explanation(
         network=before,
         y=Y,

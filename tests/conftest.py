@@ -28,7 +28,7 @@ def short_chunks(monkeypatch):
     def shorten():
         monkeypatch.setattr(loops, "ROWS", 32)
         monkeypatch.setattr(blueprint, "CHUNK_ROWS", 1)  # a block
-        monkeypatch.setattr(blueprint, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(blueprint, "chunk_bytes", lambda: 1)
         monkeypatch.setattr(blueprint, "_known", {})
 
     return shorten

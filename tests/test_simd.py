@@ -121,7 +121,7 @@ def one_product(w, a, c, out):
 @each_dtype
 def test_a_tile_takes_places_for_arrays(dtype):
     L = lanes_of(dtype)
-    w, a, c, out = drawn(3, dtype), drawn(2 * L, dtype), drawn(3, dtype), sentinels(2 * L, dtype)
+    w, a, c, out = drawn(3, dtype), drawn(3 + L, dtype), drawn(3, dtype), sentinels(6 + L, dtype)
     one_product(w[1:], a[3:], c[2:], out[5:])
     np.testing.assert_array_equal(out[5 : 5 + L], c[2] + w[1] * a[3 : 3 + L])
     assert (out[:5] == SENTINEL).all()

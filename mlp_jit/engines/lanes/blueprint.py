@@ -15,15 +15,15 @@ import numpy as np
 from ..layout import BATCH, KIND, PHI, PLAIN, UNITS
 from ..plan import Plan
 from . import normal_blocks, panels, phases, routines, tiles
-from .caches import few_inputs, largest_weights
+from .caches import chunk_bytes, few_inputs, is_large, largest_weights
 from .job import FIELDS, LAYER, TASK, address, layer_records
 from .simd import NEURONS, VECTORS, lanes_of
 from .team import LINE, give_way
 
 TASK_ROWS = 32  # rows of W that one task of the weights phase updates: 16 to 128 take one thread the same time
-GROUP, CACHE_BYTES = 8, 2**18  # blocks that share their way through layers with weights of this many bytes or more
-SHARED = 512  # inputs up to which E3 reads E1's panels
-CHUNK_ROWS, CHUNK_BYTES = 1024, 2**20  # a batch beyond both of these is walked in chunks, its gradient summed up
+GROUP = 8  # blocks that share their way through layers with a large W: up to 4 % faster than one at a time
+SHARED = 512  # inputs up to which E3 reads E1's panels; at 1024 it is half as fast, each panel on pages of its own
+CHUNK_ROWS = 1024  # a batch beyond this and `chunk_bytes` is walked in chunks, its gradient summed up
 WORD = 8  # bytes of an int64 or a float64
 
 
@@ -107,7 +107,7 @@ class Blueprint:
         """The samples of a chunk. Batch normalisation looks at all of a batch at once."""
         widths = sum(rounded(n, self.lanes) for n in self.plan.sizes[1:])
         bytes_a_block = self.item * (self.size + self.S * widths)
-        at_most = max(rounded(CHUNK_ROWS, self.S), CHUNK_BYTES // bytes_a_block * self.S)
+        at_most = max(rounded(CHUNK_ROWS, self.S), chunk_bytes() // bytes_a_block * self.S)
         return rounded(rows, self.S) if BATCH in self.plan.kinds else min(rounded(rows, self.S), at_most)
 
     def _tasks(self) -> np.ndarray:
@@ -157,7 +157,7 @@ class Blueprint:
 
     def group(self, workers: int) -> int:
         """How many blocks go through a layer together: more than one where a layer's W does not stay in the cache."""
-        return 1 if self.largest < CACHE_BYTES else max(1, min(GROUP, self.blocks // workers))
+        return max(1, min(GROUP, self.blocks // workers)) if is_large(self.largest) else 1
 
     def _sizes(self) -> dict[str, int]:
         """The bytes of each array: blocks of a chunk, workers' desks, all weights, E7 to E10, and what is no float."""

@@ -127,23 +127,14 @@ class Network(Plan):
     def forward(self, X: Any, *, engine: str = DEFAULT, n_threads: int | None = None) -> np.ndarray:
         """E1: the outputs (n_samples, n_outputs) for X (n_samples, n_inputs). NaN passes through.
 
-        A sparse X is made dense a slice at a time. Raises ValueError or TypeError for an X that is not a matrix of
-        numbers with n_inputs columns.
+        Of a sparse X, whose numbers have to be finite, only what is there is looked at. Raises ValueError or TypeError
+        for an X that is not a matrix of numbers with n_inputs columns.
         """
         if validation.is_sparse(X):
-            return self._forward_sparse(X, engine, n_threads)
-        X = validation.matrix("X", X, self.sizes[0], minimum_rows=0)
-        return _engine(engine).forward(
-            self, validation.for_engine(X, self.dtype), n_threads=validation.n_threads(n_threads)
-        )
-
-    def _forward_sparse(self, X: Any, engine: str, n_threads: int | None) -> np.ndarray:
-        X = validation.sparse_matrix("X", X, self.sizes[0], self.dtype)
-        rows = max(1, validation.CHUNK // self.sizes[0])
-        starts = range(0, X.shape[0], rows)
-        return np.concatenate(
-            [self.forward(X[start : start + rows].toarray(), engine=engine, n_threads=n_threads) for start in starts]
-        )
+            X = validation.sparse_matrix("X", X, self.sizes[0], self.dtype, minimum_rows=0)
+        else:
+            X = validation.for_engine(validation.matrix("X", X, self.sizes[0], minimum_rows=0), self.dtype)
+        return _engine(engine).forward(self, X, n_threads=validation.n_threads(n_threads))
 
     def part(self, layer: int, output: str | None = None) -> "Network":
         """Layers 1 to `layer` of this network, on the same parameters: its outputs are a^layer.
@@ -204,16 +195,17 @@ class Network(Plan):
 
     def trace(self, X: Any, y: Any, *, sample_weight: Any = None) -> Trace:
         """Every z, a and δ of the loops engine for these samples, layer by layer, with the loss and the gradients."""
-        return trace(self, *self.check(X, y, sample_weight))
+        return trace(self, *self.check(X.toarray() if validation.is_sparse(X) else X, y, sample_weight))
 
     def check(self, X: Any, y: Any, sample_weight: Any = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """X, y and sample_weight as engines take them (see `engines.contract`); ValueError or TypeError otherwise."""
-        X = validation.finite("X", validation.matrix("X", X, self.sizes[0]), self.dtype)
-        return (
-            validation.for_engine(X, self.dtype),
-            self.check_targets(y, len(X)),
-            validation.weights("sample_weight", sample_weight, len(X), self.dtype),
-        )
+        if validation.is_sparse(X):
+            X = validation.sparse_matrix("X", X, self.sizes[0], self.dtype)
+        else:
+            X = validation.finite("X", validation.matrix("X", X, self.sizes[0]), self.dtype)
+            X = validation.for_engine(X, self.dtype)
+        rows = X.shape[0]
+        return X, self.check_targets(y, rows), validation.weights("sample_weight", sample_weight, rows, self.dtype)
 
     def check_targets(self, y: Any, n_samples: int) -> np.ndarray:
         """y as engines take it, (n_samples, n_outputs); ValueError or TypeError otherwise."""

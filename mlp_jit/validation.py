@@ -110,15 +110,64 @@ def dense(array: Any) -> np.ndarray:
     return array.toarray() if is_sparse(array) else array
 
 
-def sparse_matrix(name: str, value: Any, columns: int, kind: np.dtype) -> Any:
-    """A sparse matrix as CSR, with `columns` columns and finite in dtype `kind`; TypeError or ValueError otherwise."""
+def sparse_matrix(name: str, value: Any, columns: int, kind: np.dtype, *, minimum_rows: int = 1) -> Any:
+    """A sparse matrix as engines take it: CSR in dtype `kind`, each row in the order of its columns, none of them
+    twice. `indices` and `indptr` keep their dtype, int32 or int64. What is right already is not copied.
+
+    Raises TypeError or ValueError for what is no such matrix: another shape, numbers that are not finite, a structure
+    that points outside of it. That is looked at before anything reads by it.
+    """
     if value.ndim != 2 or value.shape[1] != columns:
         raise ValueError(f"{name}: expected shape (n_samples, {columns}), got {value.shape}")
-    if value.shape[0] < 1:
-        raise ValueError(f"{name}: expected at least 1 row, got 0")
-    matrix = value.tocsr()
-    finite(name, as_array(name, matrix.data), kind)
+    if value.shape[0] < minimum_rows:
+        raise ValueError(f"{name}: expected at least {minimum_rows} row, got {value.shape[0]}")
+    given = _by_rows(name, value)
+    indptr, indices = _structure(name, given, value.shape)
+    data = as_array(name, given.data)[: indices.size]
+    if data.size < indices.size:
+        raise ValueError(f"{name}: expected {indices.size} numbers for as many column indices, got {data.size}")
+    data = np.ascontiguousarray(finite(name, data, kind), dtype=kind)
+    matrix = type(given)(value.shape, dtype=kind)
+    matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
     return matrix
+
+
+def _by_rows(name: str, value: Any) -> Any:
+    """A sparse matrix of any format as CSR, whose structure is still to be looked at. ValueError for one that its own
+    conversion could not read.
+    """
+    if value.format == "csr":
+        return value
+    try:
+        if hasattr(value, "check_format"):
+            value.check_format(full_check=True)
+        elif value.format == "coo":
+            type(value)((value.data, value.coords), shape=value.shape)  # looks at the indices
+        return value.tocsr()
+    except (ValueError, IndexError, TypeError) as error:
+        kind = value.format.upper()
+        raise ValueError(f"{name}: expected a well-formed sparse matrix, got {kind} with {error}") from None
+
+
+def _structure(name: str, matrix: Any, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(indptr, indices) of a CSR matrix in one dtype, int32 or int64, that point into it; ValueError otherwise."""
+    indptr, indices = np.asarray(matrix.indptr), np.asarray(matrix.indices)
+    if indptr.dtype.kind != "i" or indices.dtype.kind != "i" or indptr.ndim != 1 or indices.ndim != 1:
+        raise ValueError(f"{name}: expected indptr and indices of integers, got {indptr.dtype} and {indices.dtype}")
+    if indptr.size != shape[0] + 1 or indptr[0] != 0 or np.any(indptr[1:] < indptr[:-1]):
+        raise ValueError(f"{name}: expected an indptr of {shape[0] + 1} integers that rise from 0, got {indptr}")
+    if indptr[-1] > indices.size:
+        raise ValueError(f"{name}: expected {indptr[-1]} column indices, as indptr says, got {indices.size}")
+    indices = indices[: indptr[-1]]
+    if indices.size and not (indices.min() >= 0 and indices.max() < shape[1]):
+        raise ValueError(
+            f"{name}: expected column indices from 0 to {shape[1] - 1}, got {indices.min()} to {indices.max()}"
+        )
+    kind = np.int32 if indptr.dtype.itemsize <= 4 and indices.dtype.itemsize <= 4 else np.int64
+    return np.ascontiguousarray(indptr, kind), np.ascontiguousarray(indices, kind)
 
 
 def as_array(name: str, value: Any) -> np.ndarray:

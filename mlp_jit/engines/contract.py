@@ -1,13 +1,15 @@
 """What every engine offers, what a fit hands over to it, and what regularises a step.
 
 Arrays reach an engine validated: C-contiguous, of the network's dtype, X (N, inputs), y (N, outputs) with classes
-one-hot, sample_weight (N,). An engine checks nothing and never writes X, y or sample_weight. Only `Session.train`
-writes the network: its parameters and, with batch normalisation, its state.
+one-hot, sample_weight (N,). X may also be SciPy's CSR, see `validation.sparse_matrix`: the first layer's sums then go
+over what is there, in the same order, so that only −0 tells their bits from those of a dense X. An engine checks
+nothing and never writes X, y or sample_weight. Only `Session.train` writes the network: its parameters and, with batch
+normalisation, its state.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -57,7 +59,7 @@ class Recipe:
 class Samples(NamedTuple):
     """X (N, inputs), y (N, outputs) and sample_weight (N,)."""
 
-    X: np.ndarray
+    X: Any
     y: np.ndarray
     sample_weight: np.ndarray
 
@@ -109,15 +111,15 @@ class Engine:
     session: type[Session]
 
     def evaluate(
-        self, plan: Plan, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray, *, n_threads: int | None = None
+        self, plan: Plan, X: Any, y: np.ndarray, sample_weight: np.ndarray, *, n_threads: int | None = None
     ) -> tuple[float, np.ndarray]:
         """`Session.evaluate` in a session of its own."""
-        return self._session(plan, len(X), n_threads).evaluate(Samples(X, y, sample_weight))
+        return self._session(plan, len(y), n_threads).evaluate(Samples(X, y, sample_weight))
 
     def gradient(
         self,
         plan: Plan,
-        X: np.ndarray,
+        X: Any,
         y: np.ndarray,
         sample_weight: np.ndarray,
         *,
@@ -125,7 +127,7 @@ class Engine:
         n_threads: int | None = None,
     ) -> tuple[float, np.ndarray]:
         """`Session.gradient` in a session of its own."""
-        return self._session(plan, len(X), n_threads).gradient(Samples(X, y, sample_weight), l2=l2)
+        return self._session(plan, len(y), n_threads).gradient(Samples(X, y, sample_weight), l2=l2)
 
     def _session(self, plan: Plan, n_samples: int, n_threads: int | None) -> Session:
         return self.session(plan, Recipe(SGD(), n_samples, n_threads=n_threads))

@@ -39,6 +39,14 @@ def make_table(sizes: tuple[int, ...], codes: Sequence[int], kinds: Sequence[int
     return table
 
 
+def without_inputs(table: np.ndarray) -> np.ndarray:
+    """The table of the same network for scratch without the inputs' numbers, which a sparse X keeps to itself."""
+    shorter = table.copy()
+    shorter[1:, UNITS] -= table[0, N_OUT]
+    shorter[0, N_OUT] = 0
+    return shorter
+
+
 def count_params(table: np.ndarray) -> int:
     """The length of the flat vector that the table describes."""
     return int(table[-1, END])

@@ -1,4 +1,4 @@
-"""Samples as engines take them: whole, or a slice at a time."""
+"""Samples as engines take them: whole, or a slice at a time where X is mapped from a file."""
 
 import sys
 from collections.abc import Iterator
@@ -12,8 +12,8 @@ from ..network import Network
 
 
 class Data:
-    """X, y and sample_weight as an engine takes them: whole, or a slice at a time where X is sparse, or mapped from a
-    file and not as an engine needs it.
+    """X, y and sample_weight as an engine takes them: whole, or a slice at a time where X is mapped from a file and not
+    as an engine needs it.
     """
 
     def __init__(self, network: Network, X: Any, y: Any, sample_weight: Any) -> None:
@@ -23,12 +23,11 @@ class Data:
             if sparse
             else validation.finite("X", validation.matrix("X", X, network.sizes[0]), network.dtype)
         )
-        n_samples = array.shape[0]
-        self.y = network.check_targets(y, n_samples)
-        self.sample_weight = validation.weights("sample_weight", sample_weight, n_samples, network.dtype)
+        self.y = network.check_targets(y, array.shape[0])
+        self.sample_weight = validation.weights("sample_weight", sample_weight, array.shape[0], network.dtype)
         fits = not sparse and array.dtype == network.dtype and array.flags.c_contiguous
-        self.whole = fits or not (sparse or isinstance(X, np.memmap))
-        self.X = validation.for_engine(array, network.dtype) if self.whole else array
+        self.whole = sparse or fits or not isinstance(X, np.memmap)
+        self.X = validation.for_engine(array, network.dtype) if self.whole and not sparse else array
         self.samples = Samples(self.X, self.y, self.sample_weight)
         self.rows_at_once = sys.maxsize if self.whole else max(1, validation.CHUNK // array.shape[1])
 
@@ -39,7 +38,7 @@ class Data:
         """Samples, and at which of their rows those of `order` lie."""
         if self.whole:
             return self.samples, order
-        parts = validation.dense(self.X[order]), self.y[order], self.sample_weight[order]
+        parts = self.X[order], self.y[order], self.sample_weight[order]
         return Samples(*(validation.for_engine(part, self.dtype) for part in parts)), np.arange(order.size)
 
     def parts(self) -> Iterator[Samples]:

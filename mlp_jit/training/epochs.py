@@ -1,6 +1,6 @@
 """Epochs on one session of an engine, in compiled calls of about a tenth of a second, cut between steps.
 
-Between two of them a Ctrl-C is heard and a memory-mapped or sparse X is read on. Where an epoch is cut changes no bit.
+Between two of them a Ctrl-C is heard and a memory-mapped X is read on. Where an epoch is cut changes no bit.
 """
 
 import time

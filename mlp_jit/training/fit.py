@@ -48,8 +48,9 @@ def fit(
     Parameters
     ----------
     network : Network
-    X : array (n_samples, n_inputs)
-        A memory-mapped X is read a slice at a time, never copied whole; a sparse one is made dense a slice at a time.
+    X : array or sparse matrix (n_samples, n_inputs)
+        A memory-mapped X is read a slice at a time, never copied whole. A sparse one is never made dense: the loops go
+        over what is there, to the same bits as over a dense X with the same numbers.
     y : array (n_samples, n_outputs)
         Or (n_samples,) for one output, or class labels 0..n_outputs-1 for softmax.
     optimizer : str or Optimizer

@@ -1,6 +1,7 @@
 """All layers in turn, forward and back, for the samples of a chunk. E3 sees the weights from before the update.
 
-`state` is None for a network without E7 to E10: nothing of that is compiled then, and so it is an argument of its own.
+`state` is None for a network without E7 to E10, and `sparse` for a dense X: nothing of that is compiled then, and so
+they are arguments of their own. Where X is sparse, `places` are the samples' rows in it.
 """
 
 from ..._jit import owner, rare_twins, twins
@@ -19,6 +20,7 @@ from .equations import (
 )
 from .normalization import find_moments, find_products, gain_gradient, normalize, sum_delta
 from .scratch import TOP, TOTAL
+from .sparse import forward_nonzeros, weight_gradient_nonzeros
 
 
 @owner
@@ -28,13 +30,23 @@ def inputs_of(table, dropout, work, l, rows):
     return layer_of(table, work.h if apart else work.a, l, rows)
 
 
+@twins
+def sums_of_layer(sparse, places, l, W, b, phi, inputs, z, a):
+    """E1: z and a of layer l."""
+    if sparse is not None and l == 1:
+        forward_nonzeros(sparse, places, W, b, phi, z, a)
+    else:
+        forward_layer(W, b, phi, inputs, z, a)
+
+
 @rare_twins
-def normalized_layer(net, state, trains, l, inputs, work, rows):
+def normalized_layer(net, state, sparse, places, trains, l, inputs, work, rows):
     """E7: s, z and a of one layer, with the statistics of the batch where it `trains`, else the running ones."""
     table, params = net.table, net.params
     s, normal, of_layer = layer_of(table, work.s, l, rows), layer_of(table, work.normal, l, rows), work.of_layers[l]
     z, a = layer_of(table, work.z, l, rows), layer_of(table, work.a, l, rows)
-    forward_layer(weights_of(table, params, l), work.zero[: table[l, N_OUT]], IDENTITY, inputs, s, z)
+    zero = work.zero[: table[l, N_OUT]]
+    sums_of_layer(sparse, places, l, weights_of(table, params, l), zero, IDENTITY, inputs, s, z)
     find_moments(table, state, trains, l, s, of_layer)
     gain, b = gains_of(table, params, l), biases_of(table, params, l)
     normalize(table[l, KIND], s, of_layer, gain, b, table[l, PHI], normal, z, a)
@@ -68,16 +80,17 @@ def skipped_delta(table, l, WT, z_i, a_i, delta_j, delta_i, work, rows):
 
 
 @twins
-def forward_pass(net, state, trains, rules, t, ids, work, rows):
-    """E1: every layer in turn, for the `rows` samples whose inputs are layer 0 of h."""
+def forward_pass(net, state, sparse, places, trains, rules, t, ids, work, rows):
+    """E1: every layer in turn, for the `rows` samples whose inputs are layer 0 of h, or in `sparse`."""
     table, params, dropout = net.table, net.params, rules.dropout
     for l in range(1, table.shape[0]):
         phi, inputs = table[l, PHI], inputs_of(table, dropout, work, l - 1, rows)
         z, a, h = layer_of(table, work.z, l, rows), layer_of(table, work.a, l, rows), layer_of(table, work.h, l, rows)
         if state is not None and table[l, KIND] != PLAIN:
-            normalized_layer(net, state, trains, l, inputs, work, rows)
+            normalized_layer(net, state, sparse, places, trains, l, inputs, work, rows)
         else:
-            forward_layer(weights_of(table, params, l), biases_of(table, params, l), phi, inputs, z, a)
+            W, b = weights_of(table, params, l), biases_of(table, params, l)
+            sums_of_layer(sparse, places, l, W, b, phi, inputs, z, a)
         if phi == SOFTMAX:
             softmax(z.T, a.T, work.samples[TOP, :rows], work.samples[TOTAL, :rows])
         if dropout[l] > 0:
@@ -87,7 +100,7 @@ def forward_pass(net, state, trains, rules, t, ids, work, rows):
 
 
 @twins
-def backward_pass(net, state, rules, t, ids, work, N, gradient, rows):
+def backward_pass(net, state, sparse, places, rules, t, ids, work, N, gradient, rows):
     """E2: the output's δ, then E3 to E5 and E8 to E10 from the last layer to the first; returns Σ_n weight_n ℓ_n."""
     table, dropout, last = net.table, rules.dropout, net.table.shape[0] - 1
     z, a, delta = work.z, work.a, work.delta
@@ -101,7 +114,11 @@ def backward_pass(net, state, rules, t, ids, work, N, gradient, rows):
         if state is not None and table[l, KIND] != PLAIN:
             normalized_delta(net, l, N, work, gradient, rows)
             delta_j = layer_of(table, work.delta_s, l, rows)
-        weight_gradient(inputs_of(table, dropout, work, l - 1, rows), delta_j, N, weights_of(table, gradient, l))
+        gradient_l = weights_of(table, gradient, l)
+        if sparse is not None and l == 1:
+            weight_gradient_nonzeros(sparse, places, delta_j, N, gradient_l)
+        else:
+            weight_gradient(inputs_of(table, dropout, work, l - 1, rows), delta_j, N, gradient_l)
         if l > 1:
             i, phi, WT = l - 1, table[l - 1, PHI], transposed_of(table, work.transposed, l)
             z_i, a_i, delta_i = (

@@ -7,17 +7,21 @@ from typing import Any
 import numpy as np
 
 from ..._jit import call
+from ...validation import for_engine, is_sparse
 from ..contract import Recipe, Regularization, Samples
+from ..layout import without_inputs
 from ..plan import Plan
+from .sparse import Nonzeros, nonzeros_of
 from .steps import Data, Net, Rules, Steps, evaluate_rows, forward_rows, gradient_of, train_steps
 
 ROWS = 1024  # samples in a chunk
 PARALLEL_WORK = 200_000  # multiply-adds a batch from which threads are used; an estimate, still to be measured
 
 
-def net_of(plan: Plan) -> Net:
-    """The network's record."""
-    return Net(plan.table, plan.params, plan.loss_function.code, plan.loss_parameters)
+def net_of(plan: Plan, sparse: Nonzeros | None = None) -> Net:
+    """The network's record, without room for the inputs where they are sparse."""
+    table = plan.table if sparse is None else without_inputs(plan.table)
+    return Net(table, plan.params, plan.loss_function.code, plan.loss_parameters)
 
 
 def state_of(plan: Plan) -> np.ndarray | None:
@@ -59,45 +63,65 @@ class Session:
     ) -> None:
         plan, optimizer, batch_size = self.plan, self.recipe.optimizer, self.recipe.batch_size
         optimizer.start(plan.params)
+        sparse, samples = apart(samples)
         data = Data(*samples, order, order if places is None else places)
         code, moments, settings = optimizer.code, optimizer.moments, optimizer.settings
         steps = Steps(code, moments, settings, optimizer.decoupled_decay, batch_size, rates, optimizer.t)
         rows = min(batch_size, order.size)
-        self._call(train_steps, rows, data, self._rules, steps, self._batch_chunk(rows), figures)
+        self._call(train_steps, rows, sparse, data, self._rules, steps, self._batch_chunk(rows), figures)
         optimizer.t += rates.size
 
     def gradient(self, samples: Samples, *, l2: float = 0.0) -> tuple[float, np.ndarray]:
-        out, rows = np.empty_like(self.plan.params), len(samples.X)
+        sparse, samples = apart(samples)
+        out, rows = np.empty_like(self.plan.params), len(samples.y)
         rules = rules_of(self.plan, Regularization(l2=l2))
-        L, _ = self._call(gradient_of, rows, all_of(samples), rules, self._batch_chunk(rows), out)
+        L, _ = self._call(gradient_of, rows, sparse, all_of(samples), rules, self._batch_chunk(rows), out)
         return float(L), out
 
     def evaluate(self, samples: Samples) -> tuple[float, np.ndarray]:
-        plan, rows = self.plan, len(samples.X)
+        sparse, samples = apart(samples)
+        plan, rows = self.plan, len(samples.y)
         out, rules = np.empty((rows, plan.sizes[-1]), plan.dtype), rules_of(plan, Regularization())
-        L = self._call(evaluate_rows, chunk_of(rows), all_of(samples), rules, chunk_of(rows), out)
+        L = self._call(evaluate_rows, chunk_of(rows), sparse, all_of(samples), rules, chunk_of(rows), out)
         return float(L), out
 
     def _batch_chunk(self, samples: int) -> int:
         """Batch normalisation looks at all samples of a batch at once."""
         return max(1, samples) if self.plan.state.size else chunk_of(samples)
 
-    def _call(self, driver: Any, rows: int, *arguments: Any) -> Any:
+    def _call(self, driver: Any, rows: int, sparse: Nonzeros | None, *arguments: Any) -> Any:
         """A driver, with threads where so many rows at a time are worth them."""
         plan, n_threads = self.plan, self.recipe.n_threads
         parallel = is_parallel(plan, rows)
-        return call(driver, net_of(plan), state_of(plan), *arguments, n_threads=n_threads, parallel=parallel)
+        net, state = net_of(plan, sparse), state_of(plan)
+        return call(driver, net, state, sparse, *arguments, n_threads=n_threads, parallel=parallel)
 
 
 def all_of(samples: Samples) -> Data:
     """All samples, in the order of their rows."""
-    order = np.arange(len(samples.X))
+    order = np.arange(len(samples.y))
     return Data(*samples, order, order)
 
 
-def forward(plan: Plan, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+def apart(samples: Samples) -> tuple[Nonzeros | None, Samples]:
+    """A sparse X, or None; and the samples, without it."""
+    sparse, X = split(samples.X)
+    return sparse, samples._replace(X=X)
+
+
+def split(X: Any) -> tuple[Nonzeros | None, np.ndarray]:
+    """(None, X), or what is there in a sparse X and an X without columns."""
+    if not is_sparse(X):
+        return None, X
+    return nonzeros_of(X), for_engine(np.empty((0, 0)), X.dtype)
+
+
+def forward(plan: Plan, X: Any, *, n_threads: int | None = None) -> np.ndarray:
     """E1: the outputs for X, see `contract.Engine`."""
-    rows, out = chunk_of(len(X)), np.empty((len(X), plan.sizes[-1]), plan.dtype)
-    rules, parallel = rules_of(plan, Regularization()), is_parallel(plan, rows)
-    call(forward_rows, net_of(plan), state_of(plan), X, rules, rows, out, n_threads=n_threads, parallel=parallel)
+    out, rows, rules = np.empty((X.shape[0], plan.sizes[-1]), plan.dtype), chunk_of(X.shape[0]), Regularization()
+    sparse, X = split(X)
+    call(
+        forward_rows, net_of(plan, sparse), state_of(plan), sparse, X, rules_of(plan, rules), rows, out,
+        n_threads=n_threads, parallel=is_parallel(plan, rows),
+    )  # fmt: skip
     return out

@@ -1,6 +1,7 @@
 """From passes to steps: the gradient of a batch, an epoch of E6, and what is measured over all rows.
 
-A driver takes records: `net` is the network, `samples` the data, `rules` what regularises, `steps` the optimizer.
+A driver takes records: `net` is the network, `samples` the data, `rules` what regularises, `steps` the optimizer. Where
+X is sparse it is in `sparse`, which else is None, and the X of `samples` has no columns.
 Scratch holds z, a, h and δ of every layer for at most so many samples; a longer batch is walked in such chunks, its E4
 and E5 sums going on from one to the next.
 """
@@ -61,7 +62,7 @@ class Steps(NamedTuple):
 
 
 @twins
-def batch_gradient(net, state, samples, start, stop, rules, t, work, gradient):
+def batch_gradient(net, state, sparse, samples, start, stop, rules, t, work, gradient):
     """E4: loss and gradient of one batch, the samples order[start:stop], in chunks that fit the scratch.
 
     Returns (N, Σ_n weight_n ℓ_n / N, λ/2 ‖w‖²).
@@ -82,21 +83,21 @@ def batch_gradient(net, state, samples, start, stop, rules, t, work, gradient):
         gather(samples.y, here, work.target[:rows])
         for n in range(rows):
             work.samples[WEIGHT, n] = samples.sample_weight[here[n]]
-        forward_pass(net, state, True, rules, t, ids, work, rows)
-        total += backward_pass(net, state, rules, t, ids, work, divisor, gradient, rows)
+        forward_pass(net, state, sparse, here, True, rules, t, ids, work, rows)
+        total += backward_pass(net, state, sparse, here, rules, t, ids, work, divisor, gradient, rows)
     return N, total / divisor, penalty
 
 
 @twins
-def gradient_of(net, state, samples, rules, rows, gradient):
+def gradient_of(net, state, sparse, samples, rules, rows, gradient):
     """E4: loss and gradient over all samples. Returns (L, scratch): after one chunk it holds every number."""
     work = new_scratch(net.table, net.params, state, rows, state is not None, True)
-    _, L, penalty = batch_gradient(net, state, samples, 0, samples.order.size, rules, 0, work, gradient)
+    _, L, penalty = batch_gradient(net, state, sparse, samples, 0, samples.order.size, rules, 0, work, gradient)
     return L + penalty, work
 
 
 @twins
-def train_steps(net, state, samples, rules, steps, rows, figures):
+def train_steps(net, state, sparse, samples, rules, steps, rows, figures):
     """E6: one step for each batch of the order; N, ℓ and the penalty of each go to figures (steps, 3)."""
     params, batch_size = net.params, steps.batch_size
     gradient, c = np.empty_like(params), np.zeros(COEFFICIENTS, params.dtype)
@@ -104,7 +105,7 @@ def train_steps(net, state, samples, rules, steps, rows, figures):
     for step in range(steps.rates.size):
         start, t = step * batch_size, steps.t + step + 1
         stop = min(start + batch_size, samples.order.size)
-        N, L, penalty = batch_gradient(net, state, samples, start, stop, rules, t, work, gradient)
+        N, L, penalty = batch_gradient(net, state, sparse, samples, start, stop, rules, t, work, gradient)
         clip(gradient, rules.clip_value, rules.clip_norm)
         coefficients(steps.code, steps.settings, steps.weight_decay, steps.rates[step], t, c)
         update(steps.code, params, gradient, steps.moments, c)
@@ -114,13 +115,13 @@ def train_steps(net, state, samples, rules, steps, rows, figures):
 
 
 @twins
-def forward_chunk(net, state, X, start, rows, order, rules, work, out):
+def forward_chunk(net, state, sparse, X, start, rows, order, rules, work, out):
     """E1: the network's output for `rows` rows of X from `start` on, written to out (N, outputs)."""
     table = net.table
     for n in range(rows):
         order[n] = start + n
     gather(X, order, layer_of(table, work.h, 0, rows))
-    forward_pass(net, state, False, rules, 0, order, work, rows)
+    forward_pass(net, state, sparse, order, False, rules, 0, order, work, rows)
     output = layer_of(table, work.a, table.shape[0] - 1, rows)
     for n in range(rows):
         for k in range(out.shape[1]):
@@ -128,22 +129,22 @@ def forward_chunk(net, state, X, start, rows, order, rules, work, out):
 
 
 @twins
-def forward_rows(net, state, X, rules, chunk, out):
+def forward_rows(net, state, sparse, X, rules, chunk, out):
     """E1: the network's output for every row of X, written to out (N, outputs)."""
     work, order = new_scratch(net.table, net.params, state, chunk, False, False), np.empty(chunk, np.int64)
-    for start in range(0, X.shape[0], chunk):
-        forward_chunk(net, state, X, start, min(chunk, X.shape[0] - start), order, rules, work, out)
+    for start in range(0, out.shape[0], chunk):
+        forward_chunk(net, state, sparse, X, start, min(chunk, out.shape[0] - start), order, rules, work, out)
 
 
 @twins
-def evaluate_rows(net, state, samples, rules, chunk, out):
+def evaluate_rows(net, state, sparse, samples, rules, chunk, out):
     """E2: L over every sample, the outputs written to out (N, outputs)."""
     table, X, y, sample_weight = net.table, samples.X, samples.y, samples.sample_weight
     last, total, N = table.shape[0] - 1, 0.0, 0.0
     work, order = new_scratch(table, net.params, state, chunk, False, False), np.empty(chunk, np.int64)
-    for start in range(0, X.shape[0], chunk):
-        rows = min(chunk, X.shape[0] - start)
-        forward_chunk(net, state, X, start, rows, order, rules, work, out)
+    for start in range(0, out.shape[0], chunk):
+        rows = min(chunk, out.shape[0] - start)
+        forward_chunk(net, state, sparse, X, start, rows, order, rules, work, out)
         for n in range(rows):
             work.samples[WEIGHT, n] = sample_weight[start + n]
             N += sample_weight[start + n]

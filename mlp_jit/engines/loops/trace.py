@@ -42,7 +42,7 @@ def trace(plan: Plan, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray) -
     rows, table, same_weight = len(X), plan.table, np.ones_like(sample_weight)
     same_weight.flags.writeable = False  # the signature that is compiled already
     data, rules = all_of(Samples(X, y, same_weight)), rules_of(plan, Regularization())
-    _, work = gradient_of.serial(net_of(plan), state_of(plan), data, rules, rows, np.empty_like(plan.params))
+    _, work = gradient_of.serial(net_of(plan), state_of(plan), None, data, rules, rows, np.empty_like(plan.params))
     layers = range(1, len(plan.sizes))
     skipped, normalized = table[:, SKIPS] > 0, table[:, KIND] != PLAIN
     skipped[0] = True  # the inputs are in h

@@ -14,6 +14,7 @@ from ..._jit import kernel
 from ..._math import erf
 from ...activations import INVERSE_SQRT_TAU, LEAK, SELU_ALPHA, SELU_SCALE, SQRT_HALF
 from ...dropout import dropout_key, dropout_mask
+from ...validation import is_sparse
 from ..statistics import EPSILON, MOMENTUM
 
 
@@ -38,7 +39,10 @@ class Layer:
 
 
 class Dense(Layer):
-    """E1, E3 to E5 of one layer: z = a W + b. `params` and `grads` are (W, b), arrays (n_in, n_out) and (n_out,)."""
+    """E1, E3 to E5 of one layer: z = a W + b. `params` and `grads` are (W, b), arrays (n_in, n_out) and (n_out,).
+
+    The first layer's a may be SciPy's CSR, and the products then are SciPy's.
+    """
 
     def __init__(self, W: np.ndarray, b: np.ndarray, grad_W: np.ndarray, grad_b: np.ndarray) -> None:
         self.params, self.grads = (W, b), (grad_W, grad_b)
@@ -56,8 +60,15 @@ class Dense(Layer):
 
     def gradients(self, delta: np.ndarray) -> None:
         """E4 and E5 alone: the first layer has no one to hand δ to."""
-        np.matmul(self.a.T, delta, out=self.grad_W)
+        self.weight_gradient(delta)
         np.add.reduce(delta, axis=0, out=self.grad_b)
+
+    def weight_gradient(self, delta: np.ndarray) -> None:
+        """E4."""
+        if is_sparse(self.a):
+            self.grad_W[...] = self.a.T @ delta
+        else:
+            np.matmul(self.a.T, delta, out=self.grad_W)
 
 
 class Sums(Dense):
@@ -72,7 +83,7 @@ class Sums(Dense):
         return a @ self.W
 
     def gradients(self, delta: np.ndarray) -> None:
-        np.matmul(self.a.T, delta, out=self.grad_W)
+        self.weight_gradient(delta)
 
 
 class Identity(Layer):

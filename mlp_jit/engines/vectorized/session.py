@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ...validation import is_sparse
 from ..contract import Recipe, Samples
 from ..plan import Plan
 from .criterion import Criterion
@@ -33,6 +34,7 @@ class Session:
         optimizer.start(theta)
         step_of, places = STEPS[optimizer.code], order if places is None else places
         X, y, sample_weight = samples
+        sparse = is_sparse(X)
         unweighted = bool((sample_weight == 1).all())
         for step, rate in enumerate(rates.tolist()):
             rows = places[step * batch_size : (step + 1) * batch_size]
@@ -41,7 +43,8 @@ class Session:
             weight = 1.0 if unweighted else sample_weight.take(rows)[:, None]
             N = float(rows.size) if unweighted else float(np.sum(weight, dtype=np.float64))
             divisor = N if N > 0 else 1.0  # all weights zero: no gradient, not NaN
-            loss, delta = self._criterion(model.forward(X.take(rows, axis=0)), y.take(rows, axis=0), weight, divisor)
+            a = X[rows] if sparse else X.take(rows, axis=0)
+            loss, delta = self._criterion(model.forward(a), y.take(rows, axis=0), weight, divisor)
             model.backward(delta)
             penalty = add_l2(model, rules.l2 / divisor if rules.l2_per_sample else rules.l2)
             clip(g, rules.clip_value, rules.clip_norm)

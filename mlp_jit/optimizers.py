@@ -201,6 +201,11 @@ class Optimizer:
         """λ of θ ← (1 − η λ) θ; zero where the optimizer does not define it."""
         return getattr(self, "weight_decay", 0.0)
 
+    @property
+    def rests(self) -> bool:
+        """Whether a step leaves parameters whose gradient is 0 as they are, and their moments."""
+        return False
+
     def numbers(self) -> tuple[float, ...]:
         """The settings the kernel reads, in its order."""
         raise NotImplementedError
@@ -236,6 +241,10 @@ class SGD(Optimizer):
     def __post_init__(self) -> None:
         if self.momentum != 1:  # a velocity that never fades, which scikit-learn allows
             _check("SGD", momentum=self.momentum)
+
+    @property
+    def rests(self) -> bool:
+        return self.momentum == 0
 
     def numbers(self) -> tuple[float, ...]:
         return self.momentum, float(self.nesterov)
@@ -301,6 +310,10 @@ class Adagrad(Optimizer):
 
     def __post_init__(self) -> None:
         _check("Adagrad", epsilon=self.epsilon)
+
+    @property
+    def rests(self) -> bool:
+        return self.epsilon > 0  # else 0/0 where there has been no gradient yet
 
     def numbers(self) -> tuple[float, ...]:
         return (self.epsilon,)

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..layout import BATCH, KIND, PHI, PLAIN, UNITS
+from ..layout import BATCH, KIND, PHI, PLAIN
 from ..plan import Plan
-from . import normal_blocks, panels, phases, routines, tiles
+from . import normal_blocks, panels, phases, routines, sparse, tiles
 from .caches import chunk_bytes, few_inputs, is_large, largest_weights
 from .job import FIELDS, LAYER, TASK, address, layer_records
 from .simd import NEURONS, VECTORS, lanes_of
@@ -31,7 +31,8 @@ class Use(NamedTuple):
     """What a session is for: batches of at most `rows` samples, and so many workers.
 
     Where it `trains` there is room for the way back; where it `drops`, for an h beside a; where the gradient is
-    `whole`, for all of it: that of a batch that is walked in chunks always is.
+    `whole`, for all of it: that of a batch that is walked in chunks always is. Where X is `sparse` there is none for
+    its numbers, nor for panels of the first W.
     """
 
     rows: int
@@ -39,15 +40,15 @@ class Use(NamedTuple):
     trains: bool
     drops: bool = False
     whole: bool = False
+    sparse: bool = False
 
     def covers(self, other: "Use") -> bool:
         """Whether what was made for this is enough for that: where it trains, for evaluating any number of rows."""
-        more = self.workers >= other.workers and (self.trains or self.rows >= other.rows)
+        if self.sparse != other.sparse or self.workers < other.workers:
+            return False
         if not other.trains:
-            return more
-        return (
-            more and self.trains and self.rows >= other.rows and self.drops >= other.drops and self.whole >= other.whole
-        )
+            return self.trains or self.rows >= other.rows
+        return self.trains and self.rows >= other.rows and self.drops >= other.drops and self.whole >= other.whole
 
 
 def rounded(n: int, step: int) -> int:
@@ -73,8 +74,9 @@ class Blueprint:
         self.plan, self.use, self.dtype = plan, use, plan.dtype
         self.item, self.lanes = plan.dtype.itemsize, lanes_of(plan.dtype)
         self.S = VECTORS * self.lanes
-        self.size = (sum(plan.sizes) + len(plan.sizes) + NEURONS) * self.S
-        self.half = (max(plan.sizes) + max(NEURONS, self.lanes)) * self.S
+        self.units = (0 if use.sparse else plan.sizes[0], *plan.sizes[1:])  # of each layer, that have room in a block
+        self.size = (sum(self.units) + len(self.units) + NEURONS) * self.S
+        self.half = (max(self.units) + max(NEURONS, self.lanes)) * self.S
         self.capacity = self._capacity(use.rows if use.trains else 1)
         self.whole = use.whole or (use.trains and use.rows > self.capacity)
         self.apart = use.drops or (use.trains and plan.skips)
@@ -125,10 +127,11 @@ class Blueprint:
         """Sizes: of the job, and of each layer where it lies in a block, and where its panels lie."""
         plan, L, layers, use = self.plan, self.lanes, self.records, self.use
         self.n_packed = self.n_panels = 0
-        layers["first"] = plan.table[:, UNITS] + np.arange(len(plan.sizes))  # each layer before it has a row of ones
+        layers["unit"] = np.cumsum((0, *self.units[:-1]))
+        layers["first"] = layers["unit"] + np.arange(len(plan.sizes))  # each layer before it has a row of ones
         for l, (n_in, n_out) in enumerate(pairwise(plan.sizes), start=1):
             layers["forward"][l] = layers["backward"][l] = self.n_packed
-            self.n_packed += rounded(n_out, NEURONS) * (n_in + 1)
+            self.n_packed += rounded(n_out, NEURONS) * (n_in + 1) if l > use.sparse else 0
             if use.trains:
                 layers["own"][l] = l > 1 and n_in > SHARED
                 if layers["own"][l]:
@@ -152,7 +155,7 @@ class Blueprint:
         self._set(
             item=self.item, top=len(plan.sizes) - 1, give_way=give_way(), S=self.S, lanes=L,
             shift=self.S.bit_length() - 1, size=self.size, half=self.half, n_tasks=len(self.tasks),
-            units=sum(plan.sizes), strip=self.strip, few=few_inputs(self.S * self.item),
+            units=sum(self.units), strip=self.strip, few=few_inputs(self.S * self.item), sparse=use.sparse,
         )  # fmt: skip
 
     def group(self, workers: int) -> int:
@@ -170,12 +173,14 @@ class Blueprint:
             "of_samples": desks * 4 * S, "own_g": gradient if trains else 0,
         }  # fmt: skip
         if plan.extended:
-            units, of_blocks = sum(plan.sizes), self.stored * 2 * sum(plan.sizes) if trains else 0
+            units = sum(self.units)
+            of_blocks = self.stored * 2 * units if trains else 0
             numbers |= {
                 "normal": desks * size, "delta_h": desks * self.half if trains and plan.skips else 0,
                 "moments": of_blocks,
                 "sums": of_blocks, "mean": units, "inv_std": units, "product": units, "product_normal": units,
             }  # fmt: skip
+        numbers["zero"] = max(plan.sizes) if self.use.sparse and any(plan.kinds) else 0
         words = {
             "ids": desks * S, "starts": desks * S, "counters": (1 + self.use.workers) * LINE, "norms": len(self.tasks),
         }  # fmt: skip
@@ -202,6 +207,10 @@ class Blueprint:
         if plan.skips or self.apart:
             self._use(phases, "hand_on")
             self._use(normal_blocks, "add", "move")
+        if self.use.sparse:
+            self._set(load_blocks=sparse.load_nonzeros.address(self.dtype))
+        if self.use.sparse and trains:
+            self._use(sparse, "sort_chunk", "rows_gradient", "step_touched", "nonzero_gradient")
         if any(plan.kinds):
             self._use(phases, "normalize_block")
         if trains and any(plan.kinds):

@@ -30,6 +30,9 @@ JOB = _record(
     "item layers top params state parameters",  # bytes of a number; the record of layer 0; L; θ; μ and v; of ℓ
     # samples: X, y and their weights; ids and places in the order of the steps, how many; outputs, if asked for
     "X y sample_weight order places samples out",
+    # a sparse X: whether it is; its structure; a chunk's numbers by columns, see `sparse.py`; 0, 1, …; whether the rows
+    # of W that a batch does not touch rest
+    "sparse indices indptr count begin touched sample value sequence rests",
     # steps: how many, how long, those before; whether they update, and by what rules
     "trains steps batch_size t rates updates l2 per_sample clips clip_value norm_first clip_norm decay seed",
     "settings m v",  # of the optimizer: its numbers and its moments, the first row and the last
@@ -50,11 +53,12 @@ JOB = _record(
     # routines of the worker
     "program go plan pack know_moments samples_task weights cut losses",
     "load_blocks forward_blocks loss_blocks write_blocks backward_blocks sum_gradient",
-    "hand_on normalize_block sum_products normalized_delta",
+    "hand_on normalize_block sum_products normalized_delta sort_chunk rows_gradient step_touched",
     # and of the equations, see `routines.py`
     "plan_steps pack_rows gather_block weigh_block forward_layer few loss panel_block weight_gradient",
     "optimizer_step add_losses write_outputs start_gradient clip clip_by_norm sum_of_squares drop_block",
     "block_moments block_products combine_moments combine_products known_moments gain_gradient add move",
+    "forward_nonzeros sort_samples nonzero_gradient",
 )
 LAYER = _record(
     "n_in n_out weights biases gains running unit batch layer skips",  # as in `layout`; `running` is STATE

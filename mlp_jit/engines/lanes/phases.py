@@ -66,8 +66,12 @@ def know_moments(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Si
 
 @routine
 def pack(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -> None:
-    """layout: some rows of W, which the task owns, into the panels of E1 and, where they are its own, of E3."""
+    """layout: some rows of W, which the task owns, into the panels of E1 and, where they are its own, of E3; none of
+    the first layer's, where X is sparse.
+    """
     mine, item = task_at(job.tasks, task), job.item
+    if mine.layer <= job.sparse:
+        return
     layer = layer_at(job.layers, mine.layer)
     # In the panels of a normalised layer b stays 0.
     last = min(mine.last, layer.n_in + (layer.batch + layer.layer == 0))
@@ -84,11 +88,15 @@ def pack(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -> N
 def samples_task(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -> None:
     """E3: E1 and E2 before it, of a group of blocks, as far as the next cut. Where nothing trains, E1 and E2 alone.
 
-    Owns the blocks of a and h, a desk each, their part of δ's panels, their losses, and what they leave at a cut.
+    Owns the blocks of a and h, a desk each, their part of δ's panels, their losses, and what they leave at a cut. After
+    the last group there may come one task more, where X is sparse, which sorts its numbers for the weights phase.
     """
     group, S, item, turn = job.group, job.S, job.item, job.n_cuts - 2
     start, rows = chunk_of(job, step, chunk)
     first = task * group * S  # in the chunk
+    if first >= rows:
+        run(job.sort_chunk, job, step, chunk)
+        return
     start, rows = start + first, min(rows - first, group * S)
     block = blocks_of(job, chunk * job.capacity) + task * group
     desk = (task if job.stays else w) * group
@@ -132,7 +140,7 @@ def forward_blocks(
     for l in range(max(1, below), above + 1):
         layer, inputs = layer_at(job.layers, l), layer_at(job.layers, l - 1)
         normalized = layer.batch + layer.layer > 0
-        if l > below:
+        if l > max(below, job.sparse):  # where X is sparse, layer 1 has its sums
             run(
                 job.forward_layer, job.packed + item * layer.forward, layer.n_in, layer.n_out, h, inputs.first, z,
                 layer.first, job.size, rows, job.few,
@@ -316,6 +324,9 @@ def weights(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -
     start, rows = chunk_of(job, step, chunk)
     p, count = layer.weights + mine.first * layer.n_out, (mine.last - mine.first) * layer.n_out
     theta, g = job.params + item * p, job.g + item * (p if job.whole else w * job.strip)
+    if mine.layer <= job.rests and mine.last <= layer.n_in + 1:  # not the task of b and γ
+        run(job.step_touched, job, step, task, theta, g)
+        return
     final = start + rows >= batch_of(job, step)[1]
     if rows > 0:
         run(job.sum_gradient, job, step, chunk, rows, task, theta, g)
@@ -345,6 +356,8 @@ def sum_gradient(job: Job, step: Size, chunk: Size, rows: Size, task: Size, thet
     if i_1 > n_in + 1:  # b and γ
         blocks = blocks_of(job, rows)
         run(job.gain_gradient, job.sums + item * layer.unit, job.units, blocks, n_out, g, chunk > 0)
+    elif mine.layer <= job.sparse:
+        run(job.rows_gradient, job, i_0, i_1, g, adds)
     else:
         row, delta = layer_at(job.layers, mine.layer - 1).first + i_0, job.panels + item * layer.delta
         run(job.weight_gradient, job.h, job.size, row, count, rows, delta, job.capacity, g, n_out, adds)

@@ -9,10 +9,11 @@ import numpy as np
 
 from ..._jit import Routine, call, threads
 from ...optimizers import COEFFICIENTS, SGD, Optimizer
+from ...validation import is_sparse
 from ..contract import FIGURES, Recipe, Regularization, Samples, mean_loss
 from ..layout import PHI
 from ..plan import Plan
-from . import phases, routines, worker
+from . import phases, routines, sparse, worker
 from .blueprint import GROUP, WORD, Use, blueprint, divide
 from .crew import Crew
 from .crossing import enter
@@ -34,11 +35,12 @@ def room(size: int) -> np.ndarray:
 class Session:
     """See `contract.Session`. Its room is made when it is first needed, and kept."""
 
+    _use: Use  # what its room is for
+
     def __init__(self, plan: Plan, recipe: Recipe) -> None:
         only_compiled()
         self.plan, self.recipe = plan, recipe
-        self._use: Use | None = None
-        self._process, self._params = 0, plan.params
+        self._process, self._params = 0, plan.params  # of no process: there is no room yet
         self._crews: dict[tuple, Crew] = {}
         self._moments: np.ndarray | None = None  # what its job is set for: to train with these,
         self._gradients: tuple[float, int] | None = None  # or gradients with this λ over so many samples
@@ -56,7 +58,8 @@ class Session:
         recipe, optimizer, rules = self.recipe, self.recipe.optimizer, self.recipe.regularization
         rows = min(recipe.batch_size, order.size)
         crew = self._crew("train", rows, order.size)
-        self._ready(Use(rows, crew.most, True, any(rules.dropout), rules.clip_norm < np.inf))
+        drops, whole = any(rules.dropout), rules.clip_norm < np.inf
+        self._ready(Use(rows, crew.most, True, drops, whole, is_sparse(samples.X)))
         optimizer.start(self.plan.params)
         if self._moments is not optimizer.moments:
             self._to_train(rules, recipe.batch_size)
@@ -74,9 +77,9 @@ class Session:
             done += steps
 
     def gradient(self, samples: Samples, *, l2: float = 0.0) -> tuple[float, np.ndarray]:
-        order, figures, g = np.arange(len(samples.X)), np.empty((1, FIGURES)), np.empty_like(self.plan.params)
+        order, figures, g = np.arange(len(samples.y)), np.empty((1, FIGURES)), np.empty_like(self.plan.params)
         crew = self._crew("gradient", order.size, order.size)
-        self._ready(Use(order.size, crew.most, True))
+        self._ready(Use(order.size, crew.most, True, sparse=is_sparse(samples.X)))
         if self._gradients != (l2, order.size):
             self._to_train(Regularization(l2=l2), order.size)
             self._job.set(whole=True)
@@ -91,9 +94,10 @@ class Session:
         outputs = self._outputs(samples, N, self._loss())
         return float(self._words("block_loss", -(-len(outputs) // self._plans.S)).sum()), outputs
 
-    def outputs(self, X: np.ndarray) -> np.ndarray:
+    def outputs(self, X: Any) -> np.ndarray:
         """E1: the outputs (N, outputs) for X (N, inputs)."""
-        return self._outputs(Samples(X, X, X), 1, 0)
+        of_none = np.broadcast_to(self.plan.dtype.type(1), (X.shape[0], 1))
+        return self._outputs(Samples(X, of_none, of_none), 1, 0)
 
     # ----------------------------------------------------------------------------------- room and workers
 
@@ -108,8 +112,8 @@ class Session:
 
     def _ready(self, use: Use) -> None:
         """Room for this use: what there is, where it will do; another in a forked process, or for other parameters."""
-        have, plan = self._use, self.plan
-        if have and have.covers(use) and self._process == os.getpid() and self._params is plan.params:
+        plan = self.plan
+        if self._process == os.getpid() and self._params is plan.params and self._use.covers(use):
             return
         self._use, self._process, self._params = use, os.getpid(), plan.params
         self._plans = plans = blueprint(plan, use)
@@ -159,13 +163,33 @@ class Session:
         X, y, sample_weight = samples
         if self._seen[0]() is not X or self._seen[1]() is not y or self._seen[2]() is not sample_weight:
             self._seen = ref(X), ref(y), ref(sample_weight)  # which the caller keeps alive
-            job.set(X=address(X), y=address(y), sample_weight=address(sample_weight))
+            job.set(X=address(X.data if self._use.sparse else X), y=address(y), sample_weight=address(sample_weight))
+            if self._use.sparse:
+                self._know_structure(X)
         go = worker.go_alone if workers == 1 else worker.go_together
         job.set(go=go.address(), group=self._plans.group(workers))
         call(
             enter, job.numbers, order, places, rates, figures.reshape(-1), t, workers,
             n_threads=self.recipe.n_threads, parallel=workers > 1,
         )  # fmt: skip
+
+    def _know_structure(self, X: Any) -> None:
+        """A sparse X: where what is there lies, and room for sorting as much as a chunk can have of it by columns."""
+        job, index, (rows, columns) = self._job, X.indices.dtype, X.shape
+        job.set(
+            indices=address(X.indices), indptr=address(X.indptr),
+            forward_nonzeros=self._address(sparse.forward(index)),
+            sort_samples=self._address(sparse.columns(index)),
+        )  # fmt: skip
+        job.keep(sequence=np.arange(self._plans.S))
+        if self._use.trains:
+            held = min(self._plans.capacity, rows)
+            most = sparse.most_numbers(X.indptr, held) + held
+            job.keep(
+                count=np.zeros(columns + 1, np.int64), begin=np.zeros(columns + 1, np.int64),
+                touched=np.zeros(min(most, columns + 1) + 2, np.int64), sample=np.empty(most, np.int64),
+                value=np.empty(most, self.plan.dtype),
+            )  # fmt: skip
 
     def _enter_by(
         self, crew: Crew, samples: Samples, order: np.ndarray, rates: np.ndarray, figures: np.ndarray
@@ -182,9 +206,9 @@ class Session:
         """The gradient of each batch of this size, by these rules."""
         job, plans, clips = self._job, self._plans, rules.clip_value < np.inf
         job.set(
-            program=worker.train.address(), trains=True, updates=False, norm_first=False, loss=self._loss(),
-            batch_size=batch_size, capacity=plans.capacity, apart=plans.apart, whole=plans.whole, clips=clips,
-            a=job.numbers[FIELDS["own_a" if plans.apart else "h"]], g=job.numbers[FIELDS["own_g"]],
+            program=worker.train.address(), trains=True, updates=False, norm_first=False, rests=False,
+            loss=self._loss(), batch_size=batch_size, capacity=plans.capacity, apart=plans.apart, whole=plans.whole,
+            clips=clips, a=job.numbers[FIELDS["own_a" if plans.apart else "h"]], g=job.numbers[FIELDS["own_g"]],
             cuts=plans.cuts_at, n_cuts=plans.cuts.size, stays=self.plan.extended, per_sample=rules.l2_per_sample,
             seed=rules.seed, plan_steps=self._address(routines.plan_steps(self.recipe.optimizer.code)),
         )  # fmt: skip
@@ -204,15 +228,21 @@ class Session:
         step, moments = self._address(routines.optimizer_step(optimizer.code)), optimizer.moments
         self._job.keep(settings=optimizer.settings, m=moments)
         last = self._job.numbers[FIELDS["m"]] + moments.nbytes - moments[0].nbytes
-        self._job.set(updates=True, norm_first=by_norm, optimizer_step=step, v=last)
+        rests = self._use.sparse and self._leaves_untouched(optimizer)
+        self._job.set(updates=True, norm_first=by_norm, optimizer_step=step, v=last, rests=rests)
         self._use_if(by_norm, "sum_of_squares", "clip_by_norm")
         self._moments = optimizer.moments
 
+    def _leaves_untouched(self, optimizer: Optimizer) -> bool:
+        """Whether weights whose gradient over the batch is 0 need no step, nor anything else."""
+        return optimizer.rests and not self._plans.whole and self.recipe.regularization.l2 == 0
+
     def _outputs(self, samples: Samples, N: float, loss: int) -> np.ndarray:
         """The outputs for all samples; with a loss, Σ weight ℓ/N of each block goes to block_loss."""
-        plan, rows = self.plan, len(samples.X)
+        plan, rows = self.plan, len(samples.y)
         crew = self._crew("outputs", rows, rows)
-        self._ready(Use(min(rows, GROUP * crew.most * VECTORS * lanes_of(plan.dtype)), crew.most, False))
+        at_once = min(rows, GROUP * crew.most * VECTORS * lanes_of(plan.dtype))
+        self._ready(Use(at_once, crew.most, False, sparse=is_sparse(samples.X)))
         self._for_steps(1, rows)
         out, order, job = np.empty((rows, plan.sizes[-1]), plan.dtype), np.arange(rows), self._job
         self._words("N", 1)[0] = N
@@ -238,11 +268,12 @@ class Session:
             self._job.set(**{name: self._address(getattr(routines, name)) for name in names})
 
 
-def forward(plan: Plan, X: np.ndarray, *, n_threads: int | None = None) -> np.ndarray:
+def forward(plan: Plan, X: Any, *, n_threads: int | None = None) -> np.ndarray:
     """E1: the outputs for X, see `contract.Engine`: a few rows as `few.py` has it, many in a session of their own."""
-    predictor = plan.predictor
-    if predictor is None and len(X) <= most_rows(plan):
-        predictor = plan.predictor = Predictor(plan)
-    if predictor is not None and len(X) <= predictor.most_rows:
-        return predictor(X)
-    return Session(plan, Recipe(SGD(), len(X), n_threads=n_threads)).outputs(X)
+    predictor, rows = plan.predictor, X.shape[0]
+    if type(X) is np.ndarray:
+        if predictor is None and rows <= most_rows(plan):
+            predictor = plan.predictor = Predictor(plan)
+        if predictor is not None and rows <= predictor.most_rows:
+            return predictor(X)
+    return Session(plan, Recipe(SGD(), rows, n_threads=n_threads)).outputs(X)

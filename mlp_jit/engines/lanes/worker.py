@@ -48,8 +48,9 @@ def train(job: Job, w: Size) -> None:
                 if cut > 0:
                     run(go, job, job.cut, 1, step, chunk, cut - 1, done, w)
                     done += 1
-                run(go, job, job.samples_task, groups, step, chunk, cut, done, w)
-                done += groups
+                tasks = groups + (job.sparse if cut == 0 else 0)
+                run(go, job, job.samples_task, tasks, step, chunk, cut, done, w)
+                done += tasks
             run(go, job, job.weights, job.n_tasks, step, chunk, 0, done, w)
             done += job.n_tasks
         if job.norm_first:

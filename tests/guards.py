@@ -5,6 +5,7 @@ import mmap
 from types import SimpleNamespace
 
 import numpy as np
+from scipy import sparse
 
 from mlp_jit.engines.lanes import blueprint, few, session
 
@@ -32,6 +33,10 @@ class Guarded:
         return memory
 
     def copy(self, array):
+        if sparse.issparse(array):
+            inside = type(array)(array.shape, dtype=array.dtype)
+            inside.data, inside.indices, inside.indptr = map(self.copy, (array.data, array.indices, array.indptr))
+            return inside
         inside = self.empty(array.shape, array.dtype)
         inside[...] = array
         inside.flags.writeable = array.flags.writeable  # part of the type that kernels are compiled for
@@ -61,6 +66,7 @@ class Guarded:
             "empty": self.empty,
             "empty_like": lambda array: self.empty(array.shape, array.dtype),
             "arange": lambda stop: self.copy(np.arange(stop)),
+            "zeros": lambda shape, dtype=float: self.copy(np.zeros(shape, dtype)),
         }
         for module in (session, few):
             monkeypatch.setattr(module, "np", SimpleNamespace(**vars(np) | allocators))

@@ -10,6 +10,7 @@ import pytest
 from guards import Guarded
 from problems import COMPILED, assert_close, problem, train_epoch, works_in_parallel
 from processes import run
+from scipy import sparse
 
 from mlp_jit import SGD, Adam
 from mlp_jit.engines import ENGINES
@@ -25,9 +26,9 @@ compiled = pytest.mark.skipif(bool(numba.config.DISABLE_JIT), reason="intrinsics
 
 def everything(engine, network, X, y, weight, optimizer, rules, n_threads=None):
     """All that the contract's four functions make of a problem, in an epoch of two batches."""
-    batch_size = 1 + 2 * len(X) // 3
-    order = np.random.default_rng(0).permutation(len(X))
-    rates = np.full(-(-len(X) // batch_size), 0.01)
+    batch_size = 1 + 2 * len(y) // 3
+    order = np.random.default_rng(0).permutation(len(y))
+    rates = np.full(-(-len(y) // batch_size), 0.01)
     outputs = [
         engine.forward(network, X, n_threads=n_threads),
         *engine.evaluate(network, X, y, weight, n_threads=n_threads),
@@ -84,20 +85,22 @@ def test_every_batch_gives_the_numbers_of_the_loops(dtype):
 # --------------------------------------------------------------------------------------- the buffers
 
 
-def walk_the_edges(Memory, dtype, n_threads, monkeypatch):
+def walk_the_edges(Memory, dtype, n_threads, monkeypatch, thin=False):
     """Layers on either side of every width that counts, all that a call allocates and is given coming from a `Memory`.
 
-    The numbers are finite, and what they are in ordinary memory.
+    The numbers are finite, and what they are in ordinary memory. A `thin` X is sparse.
     """
     L = lanes_of(np.dtype(dtype))
     S = VECTORS * L
     widths = sorted({*range(1, 19), L - 1, L + 1, S - 1, S, S + 1, 63, 64, 65})
-    steps = (({}, Adam), ({"l2": 0.1}, SGD), (EVERYTHING, SGD))
+    steps = (({}, SGD if thin else Adam), ({"l2": 0.1}, SGD), (EVERYTHING, SGD))
     pairs = itertools.combinations_with_replacement(widths, 2)
     for k, ((n_in, n_out), (rules, optimizer)) in enumerate(itertools.product(pairs, steps)):
         n = 1 + 11 * k % 35
         where = f"{n_in}-{n_out}-{n_in}, {n} samples, {rules}"
         network, *data = problem((n_in, n_out, n_in), activation="tanh", n=n, dtype=dtype)
+        if thin:
+            data[0] = sparse.csr_array(np.where(data[0] > 0.5, data[0], 0))
         expected = everything(ENGINES["lanes"], network.copy(), *data, optimizer(), rules, n_threads)  # compiles, too
         with monkeypatch.context() as patched:
             memory = Memory()
@@ -122,6 +125,13 @@ def test_nothing_is_written_outside_of_any_buffer(chunks, n_threads, dtype, monk
     if chunks == "short":
         short_chunks()
     walk_the_edges(Guarded, dtype, n_threads, monkeypatch)
+
+
+@compiled
+@pytest.mark.parametrize(("dtype", "n_threads"), [("float32", 2), ("float64", 1)])
+def test_a_sparse_X_makes_nothing_be_written_outside(dtype, n_threads, monkeypatch):
+    works_in_parallel(monkeypatch, ENGINES["lanes"], 0)
+    walk_the_edges(Guarded, dtype, n_threads, monkeypatch, thin=True)
 
 
 @compiled

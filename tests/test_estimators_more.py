@@ -1,5 +1,6 @@
 """What scikit-learn's users asked for in vain, with scikit-learn installed and without."""
 
+import copy
 import sys
 import tracemalloc
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from processes import finish, start
 from scipy import sparse
+from sklearn.utils.class_weight import compute_sample_weight
 from tables import LABELS, NUMBERS, SEVERAL, WEIGHT, X, small, target
 
 from mlp_jit import Callback, Lion, Network, fit, huber, quantile
@@ -53,10 +55,26 @@ def test_balanced_classes_weigh_the_same(estimators):
     np.testing.assert_allclose(params(balanced), params(by_hand), rtol=1e-9)
 
 
+def test_each_of_several_labels_weighs(estimators):
+    weighted = small(estimators.MLPClassifier, class_weight=[{1: 3.0}, {0: 0.5, 1: 2.0}]).fit(X, SEVERAL, WEIGHT)
+    weight = np.where(SEVERAL[:, 0] == 1, 3, 1) * np.where(SEVERAL[:, 1] == 1, 2, 0.5)
+    by_hand = small(estimators.MLPClassifier).fit(X, SEVERAL, WEIGHT * weight)
+    np.testing.assert_array_equal(params(weighted), params(by_hand))
+
+
+def test_several_labels_are_balanced_as_in_forests(estimators):
+    weight = compute_sample_weight("balanced", SEVERAL)
+    balanced = small(estimators.MLPClassifier, class_weight="balanced").fit(X, SEVERAL)
+    by_hand = small(estimators.MLPClassifier).fit(X, SEVERAL, weight)
+    np.testing.assert_allclose(params(balanced), params(by_hand), rtol=1e-9)
+
+
 def test_class_weights_that_are_refused(estimators):
     for class_weight, y, words in (
         ({0: -1}, LABELS, "class_weight: expected a number >= 0 for class 0, got -1"),
-        ({0: 2}, SEVERAL, "class_weight: expected None with several labels"),
+        ({0: 2}, SEVERAL, "class_weight: expected a list of 2 dicts, one a label, got {0: 2}"),
+        ([{0: 2}], SEVERAL, "class_weight: expected a list of 2 dicts"),
+        ([{0: 2}], LABELS, "class_weight: expected a dict {class: weight} or 'balanced'"),
         ("even", LABELS, "The 'class_weight' parameter of MLPClassifier must be"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -160,6 +178,55 @@ def test_a_fit_is_that_of_the_package(estimators):
     )  # fmt: skip
     np.testing.assert_array_equal(params(regressor), by_hand.params)
     assert len(history.loss) == 5
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer", ("layer", None), ["batch", "batch"]])
+def test_hidden_layers_may_be_normalised_and_skipped(Estimator, normalization):
+    y = target(Estimator)
+    settings = {"hidden_layer_sizes": (8, 8), "normalization": normalization, "skip": True}
+    estimator = small(Estimator, **settings).fit(X, y)
+    network = estimator.network_
+    names = (normalization,) * 2 if isinstance(normalization, str) else tuple(normalization)
+    assert (network.normalizations, network.skips) == (names, True)
+    assert all((gain != 1).all() for gain in network.gains if gain.size)
+    assert not network.state.size or (network.state[: network.state.size // 2] != 0).any()
+    again = copy.deepcopy(estimator)
+    np.testing.assert_array_equal(again.predict(X), estimator.predict(X))
+    np.testing.assert_array_equal(params(again.partial_fit(X, y)), params(estimator.partial_fit(X, y)))
+    np.testing.assert_array_equal(again.network_.state, estimator.network_.state)
+
+
+def test_weights_put_in_leave_what_normalises(Estimator):
+    estimator = small(Estimator, normalization="batch").fit(X, target(Estimator))
+    before, state = params(estimator).copy(), estimator.network_.state.copy()
+    estimator.coefs_ = [W.copy() for W in estimator.coefs_]
+    np.testing.assert_array_equal(params(estimator), before)
+    np.testing.assert_array_equal(estimator.network_.state, state)
+
+
+def test_early_stopping_brings_back_the_running_statistics(Estimator):
+    y, seen = target(Estimator), []
+
+    class States(Callback):
+        def on_epoch(self, training):
+            seen.append((training.history.validation_score[-1], training.network.state.copy()))
+
+    estimator = small(Estimator, normalization="batch", early_stopping=True, max_iter=8, callbacks=[States()]).fit(X, y)
+    _, state = max(seen, key=lambda pair: pair[0])
+    np.testing.assert_array_equal(estimator.network_.state, state)
+
+
+def test_normalisation_that_is_refused(Estimator):
+    y = target(Estimator)
+    for settings, words in (
+        ({"normalization": "group"}, "The 'normalization' parameter of"),
+        ({"normalization": ("batch", "batch")}, "normalization: expected one name or one for each of 1 hidden layers"),
+        ({"normalization": "batch", "solver": "lbfgs"}, "normalization: expected no 'batch' with solver='lbfgs'"),
+        ({"normalization": "batch", "batch_size": 1}, "batch_size: expected at least 2 with batch normalisation"),
+        ({"skip": True}, "skip: expected two hidden layers of one width"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            small(Estimator, **settings).fit(X, y)
 
 
 def test_schedules_of_ours_go_with_every_optimizer_and_on_from_fit_to_fit(Estimator):

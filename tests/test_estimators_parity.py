@@ -19,7 +19,8 @@ if tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 9):
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
 BOTH = pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 OF_OTHERS = {
-    "class_weight", "scoring", "dropout", "clip_norm", "clip_value", "callbacks", "engine", "n_threads",
+    "class_weight", "scoring", "normalization", "skip", "dropout", "clip_norm", "clip_value", "callbacks", "engine",
+    "n_threads",
 }  # fmt: skip
 
 

@@ -367,7 +367,7 @@ def test_on_end_sees_an_estimators_best_parameters(Estimator):
     estimator = small(Estimator, early_stopping=True, learning_rate_init=0.3, callbacks=[saves])
     estimator.fit(X, target(Estimator))
     np.testing.assert_array_equal(saves.params, estimator.network_.params)
-    np.testing.assert_array_equal(saves.params, estimator._best_params)
+    np.testing.assert_array_equal(saves.params, estimator._best[0])
 
 
 # --------------------------------------------------------------------------------------- schedules by name

@@ -106,12 +106,23 @@ class MultilayerPerceptron(BaseEstimator):
         if first:
             self._initialize(X, y, rng)
         network = self.network_
-        if (network.activations, network.loss_function) != (self._activations(len(self.coefs_) - 1), self._loss()):
-            network = self._network_of(self.coefs_, self.intercepts_)  # set_params since the last fit
+        if self._has_changed(network):  # set_params since the last fit
+            network = self._network_of(self.coefs_, self.intercepts_)
             self._use(network)
         if self.solver == "lbfgs":
             return lbfgs.prepare(self, network, X, y, sample_weight, given, first=first)
         return stochastic.prepare(self, network, X, y, sample_weight, given, first=first, incremental=incremental)
+
+    def _has_changed(self, network: Network) -> bool:
+        """Whether the parameters now ask for another network of these sizes."""
+        n_hidden, kinds = len(network.sizes) - 2, self.normalization
+        wanted = (kinds,) * n_hidden if kinds is None or isinstance(kinds, str) else tuple(kinds)
+        return (
+            network.activations != self._activations(n_hidden)
+            or network.loss_function != self._loss()
+            or network.normalizations != wanted
+            or network.skips != self.skip
+        )
 
     def _train(self, train: Callable[[], None]) -> Any:
         """Train as prepared. ValueError where the weights diverge."""
@@ -158,6 +169,8 @@ class MultilayerPerceptron(BaseEstimator):
             activation=self._activations(len(sizes) - 2),
             output=OURS.get(self.out_activation_, self.out_activation_),
             loss=self._loss(),
+            normalization=self.normalization,
+            skip=self.skip,
             initializer=initializer,
             dtype=dtype,
             random_state=rng,
@@ -197,6 +210,11 @@ class MultilayerPerceptron(BaseEstimator):
         network = self._network([len(weights[0]), *(W.shape[1] for W in weights)], dtype, _zeros)
         for view, array in zip((*network.weights, *network.biases), (*weights, *biases), strict=True):
             view[...] = array
+        known = vars(self).get("_network_")
+        if known is not None and np.array_equal(known.table, network.table):  # γ and running statistics are no coefs_
+            for gain, learnt in zip(network.gains, known.gains, strict=True):
+                gain[...] = learnt
+            network.state[...] = known.state
         return network
 
     def __getstate__(self) -> dict[str, Any]:

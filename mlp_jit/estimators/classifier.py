@@ -1,7 +1,6 @@
 """MLPClassifier: classes."""
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from ..schedules import Schedule
 from ..training import Callback
 from . import parameters
 from .base import FLOATS, SPARSE, MultilayerPerceptron
+from .class_weights import balanced, named
 from .labels import Labels
 from .refusal import unchanged_if_refused
 from .scikit_learn import ClassifierMixin, available_if, column_or_1d, unique_labels, validate_data
@@ -62,12 +62,17 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         Of adam, adamw and nadam; ε is added to √v before its bias is corrected, as scikit-learn does.
     max_fun : int
         L-BFGS's evaluations of the loss.
-    class_weight : dict, "balanced" or None
+    class_weight : dict, list of dict, "balanced" or None
         Multiplies the sample weights, of the validation set, too: by {class: weight}, where a class that y lacks does
-        not matter, or so that all classes of y weigh the same.
+        not matter, or so that all classes of y weigh the same. With several labels "balanced", or a list with a dict
+        {0: …, 1: …} for each; a sample's weight is the product over its labels, as in scikit-learn's forests.
     scoring : None, "loss", str or callable
         What the validation set is judged by: the accuracy, its loss (negative, so that higher is better), or a scorer
         of scikit-learn's.
+    normalization : {"batch", "layer"}, a sequence of these and None, or None
+        Of the hidden layers' sums, one for all or one for each, see `Network`. lbfgs has no batches to go by.
+    skip : bool
+        Every hidden layer that is as wide as the one before it hands on h = a + h of that one.
     dropout : float or sequence of float
         Probability of dropping a hidden unit, one for all hidden layers or one for each.
     clip_norm, clip_value : float or None
@@ -125,8 +130,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         epsilon: float = 1e-8,
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
-        class_weight: dict | str | None = None,
+        class_weight: dict | Sequence[dict] | str | None = None,
         scoring: str | Callable | None = None,
+        normalization: str | Sequence[str | None] | None = None,
+        skip: bool = False,
         dropout: float | Sequence[float] = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,
@@ -215,29 +222,28 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         self._of_classes = None
         if self.class_weight is None:
             return
-        if self._labels.multilabel:
-            raise ValueError("class_weight: expected None with several labels at once; use sample_weight")
-        index, weights = self._labels.indices(y), np.ones(len(self.classes_))
-        if isinstance(self.class_weight, dict):
-            place = {label: k for k, label in enumerate(self.classes_.tolist())}
-            for label, weight in self.class_weight.items():
-                if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
-                    raise ValueError(f"class_weight: expected a number >= 0 for class {label!r}, got {weight!r}")
-                if label in place:  # a fold may lack a class
-                    weights[place[label]] = weight
-            if not weights[index].any():
-                raise ValueError(f"class_weight: expected a weight > 0 for a class of y, got {self.class_weight!r}")
-        elif incremental:
+        if self.class_weight == "balanced" and incremental:
             raise ValueError('class_weight: "balanced" needs all of y; give partial_fit a dict {class: weight}')
-        else:
-            counts = np.bincount(index, sample_weight, len(weights))
-            weights = np.divide(counts.sum(), counts * np.count_nonzero(counts), out=weights, where=counts > 0)
-        self._of_classes = weights
+        of_labels, given = self._labels.indices_by_label(y), self.class_weight
+        if not self._labels.multilabel:
+            if not isinstance(given, dict | str):
+                raise ValueError(f"class_weight: expected a dict {{class: weight}} or 'balanced', got {given!r}")
+            given = [given]
+        elif isinstance(given, str):
+            given = [given] * len(of_labels)
+        elif isinstance(given, dict) or len(given) != len(of_labels):
+            raise ValueError(f"class_weight: expected a list of {len(of_labels)} dicts, one a label, got {given!r}")
+        classes = [0, 1] if self._labels.multilabel else self.classes_.tolist()
+        self._of_classes = [
+            balanced(index, sample_weight, len(classes)) if weights == "balanced" else named(index, weights, classes)
+            for index, weights in zip(of_labels, given, strict=True)
+        ]
 
     def _weigh(self, y: np.ndarray, sample_weight: np.ndarray | None) -> np.ndarray | None:
         if self._of_classes is None:
             return sample_weight
-        weights: np.ndarray = self._of_classes[self._labels.indices(y)]
+        of_labels = zip(self._of_classes, self._labels.indices_by_label(y), strict=True)
+        weights: np.ndarray = np.prod([weights[index] for weights, index in of_labels], axis=0)
         return weights if sample_weight is None else weights * sample_weight
 
     # ----------------------------------------------------------------------------------- fitting bit by bit

@@ -64,6 +64,10 @@ class Labels:
             return encoded.argmax(axis=1)
         return (encoded[:, 0] > 0.5).astype(np.intp) % len(self.classes)
 
+    def indices_by_label(self, encoded: np.ndarray) -> list[np.ndarray]:
+        """`indices`, alone in a list; of several labels whether each sample has it, 0 or 1, label by label."""
+        return list(encoded.T.astype(np.intp)) if self.multilabel else [self.indices(encoded)]
+
     def decode(self, encoded: np.ndarray) -> Any:
         """The classes (n_samples,), or of several labels 0 and 1 (n_samples, n_labels), of targets or of outputs."""
         if not self.multilabel:

@@ -81,7 +81,7 @@ def prepare(
         from scipy import optimize
     except ImportError:
         raise ImportError("solver='lbfgs' is SciPy's: pip install 'mlp_jit[lbfgs]'") from None
-    _refuse(estimator, held_out)
+    _refuse(estimator, network, held_out)
     objective = Objective(estimator, network, X, y, sample_weight)
     return partial(_minimize, estimator, network, objective, optimize, first)
 
@@ -133,7 +133,9 @@ def _begin_curves(estimator: Any, first: bool) -> None:
         estimator.validation_scores_ = estimator.validation_loss_curve_ = estimator.best_validation_score_ = None
 
 
-def _refuse(estimator: Any, held_out: HeldOut | None) -> None:
+def _refuse(estimator: Any, network: Network, held_out: HeldOut | None) -> None:
+    if network.state.size:
+        raise ValueError("normalization: expected no 'batch' with solver='lbfgs', which has no batches to learn from")
     given = {name: getattr(estimator, name) for name in ("dropout", "clip_norm", "clip_value")}
     for name, value in {**given, "X_val": held_out is not None}.items():
         if np.any(value):

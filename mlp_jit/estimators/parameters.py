@@ -10,6 +10,7 @@ import numpy as np
 from ..activations import HIDDEN
 from ..engines import ENGINES
 from ..losses import Loss
+from ..network import NORMALIZATIONS
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Schedule
 from ..training import Callback
@@ -68,6 +69,10 @@ RANDOM_STATE = instance(np.random.RandomState, "an instance of 'numpy.random.mtr
 CALLBACKS = Rule(
     "a list of 'mlp_jit.Callback'", lambda x: isinstance(x, list | tuple) and all(isinstance(c, Callback) for c in x)
 )
+KINDS = Rule(
+    "a sequence of such names or None", lambda x: _is_array_like(x) and all(k is None or k in NORMALIZATIONS for k in x)
+)
+DICTS = Rule("a list of 'dict'", lambda x: isinstance(x, list | tuple) and all(isinstance(w, dict) for w in x))
 INFINITY = Rule("a float among {inf}", lambda x: isinstance(x, Real) and x == np.inf)
 
 REGRESSION_LOSSES = {
@@ -106,8 +111,10 @@ RULES: dict[str, list[Rule]] = {
     "epsilon": [real(0, brackets="()")],
     "n_iter_no_change": [integer(1), INFINITY],
     "max_fun": [integer(1)],
-    "class_weight": [instance(dict, "an instance of 'dict'"), among("balanced"), NONE],
+    "class_weight": [instance(dict, "an instance of 'dict'"), DICTS, among("balanced"), NONE],
     "scoring": [instance(str, "an instance of 'str'"), Rule("a callable", callable), NONE],
+    "normalization": [among(*NORMALIZATIONS), KINDS, NONE],
+    "skip": [BOOLEAN],
     "dropout": [real(0, 1), ARRAY],
     "clip_norm": [real(0, brackets="()"), NONE],
     "clip_value": [real(0, brackets="()"), NONE],

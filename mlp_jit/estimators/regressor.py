@@ -66,6 +66,8 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         n_iter_no_change: float = 10,
         max_fun: int = 15000,
         scoring: str | Callable | None = None,
+        normalization: str | Sequence[str | None] | None = None,
+        skip: bool = False,
         dropout: float | Sequence[float] = 0.0,
         clip_norm: float | None = None,
         clip_value: float | None = None,

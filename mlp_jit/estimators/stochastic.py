@@ -138,9 +138,12 @@ def prepare(
 
 def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomState) -> DescentEpochs:
     descent, dropout = estimator._optimizer, validation.dropout(estimator.dropout, len(network.sizes) - 2)
+    batch_size = _batch_size(estimator, len(data))
+    if network.state.size and batch_size == 1:
+        raise ValueError(f"batch_size: expected at least 2 with batch normalisation, got 1 (of {len(data)} samples)")
     recipe = Recipe(
         descent.optimizer,
-        _batch_size(estimator, len(data)),
+        batch_size,
         Regularization(
             l2=float(estimator.alpha),
             l2_per_sample=True,

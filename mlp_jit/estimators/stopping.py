@@ -31,7 +31,7 @@ def begin(estimator: Any, network: Network, *, first: bool, validates: bool) -> 
     estimator.best_validation_score_ = best
     if estimator.early_stopping:
         estimator.best_loss_ = None
-        estimator._best_params = known.get("_best_params", network.params.copy())
+        estimator._best = known.get("_best", (network.params.copy(), network.state.copy()))
     elif known.get("best_loss_") is None:
         estimator.best_loss_ = np.inf
 
@@ -60,7 +60,7 @@ class Bookkeeping(Callback):
 
     def on_end(self, training: Training) -> None:
         if self.estimator.early_stopping:
-            training.network.params[:] = self.estimator._best_params
+            training.network.params[:], training.network.state[:] = self.estimator._best
 
     def _count_score(self, network: Network) -> None:
         estimator = self.estimator
@@ -70,7 +70,7 @@ class Bookkeeping(Callback):
         if score > best:
             estimator.best_validation_score_ = score
             if estimator.early_stopping:
-                estimator._best_params = network.params.copy()
+                estimator._best = network.params.copy(), network.state.copy()
 
     def _count_loss(self) -> None:
         estimator = self.estimator

@@ -3,8 +3,10 @@
 The page is made of the recorded results alone. asv's page becomes asv.html; everything works without a network.
 """
 
+import math
 import re
 import shutil
+import statistics
 from html import escape
 from pathlib import Path
 from string import Template
@@ -13,8 +15,9 @@ from urllib.parse import quote
 
 from asv.publishing import OutputPublisher
 from asv.util import UserError
-from recorded import EPOCH, Milestone, main_machine, milestones, networks
+from recorded import EPOCH, Milestone, described, everywhere, machines, main_machine, milestones, networks
 
+DROP_IN, SLOWEST = "drop_in.DropIn.track_ratio", 10
 DASHBOARD = Path(__file__).parent / "dashboard"
 REMOTE = re.compile(r'(<(?:script|link)\b[^>]*?\b(?:src|href)=")https?://[^"]*/([^/"]+)"[^>]*>')
 
@@ -32,9 +35,13 @@ class FrontPage(OutputPublisher):
         (site / "asv.html").write_text(REMOTE.sub(local, asv_page), encoding="utf-8")
         history = milestones(Path(conf.results_dir))
         draw_history(history, site / "history.svg")
-        for name in set(benchmarks) - {name for milestone in history for name in milestone.benchmarks}:
+        results = Path(conf.results_dir)
+        everything = [
+            milestone for machine in machines(results) for milestone in milestones(results, machine["machine"])
+        ]
+        for name in set(benchmarks) - {name for milestone in everything for name in milestone.benchmarks}:
             del benchmarks[name]  # asv's grid asks for every benchmark's graph, recorded or not
-        (site / "index.html").write_text(page(history, main_machine(Path(conf.results_dir))), encoding="utf-8")
+        (site / "index.html").write_text(page(history, results), encoding="utf-8")
 
 
 def local(tag: re.Match) -> str:
@@ -46,7 +53,7 @@ def local(tag: re.Match) -> str:
     raise UserError(f"this version of asv loads {name}, of which {DASHBOARD / 'vendor'} has no copy")
 
 
-def page(history: list[Milestone], machine: dict[str, str]) -> str:
+def page(history: list[Milestone], results: Path) -> str:
     names, newest = networks(history), history[-1]
     now = [ratio for ratio in map(newest.epoch_ratio, names) if ratio is not None]
     return Template((DASHBOARD / "front.html").read_text(encoding="utf-8")).substitute(
@@ -55,10 +62,32 @@ def page(history: list[Milestone], machine: dict[str, str]) -> str:
         commits=len(history),
         least=f"{min(now):.2f}",
         most=f"{max(now):.2f}",
-        machine=escape(f"{machine['machine']} ({machine['cpu']}, {machine['num_cpu']} cores, {machine['ram']})"),
+        machine=escape(described(main_machine(results))),
+        drop_in=drop_in(results),
         heads="\n".join(map(head, names)),
         rows="\n".join(row(milestone, names) for milestone in reversed(history)),
     )
+
+
+def drop_in(results: Path) -> str:
+    """The slowest of what people do with scikit-learn's MLP, where that was recorded last."""
+    for machine, newest in everywhere(DROP_IN, results):
+        values = {place: ratio for place, ratio in newest.values(DROP_IN).items() if ratio is not None}
+        threads = sorted({n_threads for _, n_threads in values})
+        workloads = sorted({workload for workload, _ in values}, key=lambda w: -max(values[w, n] for n in threads))
+        return Template((DASHBOARD / "drop_in.html").read_text(encoding="utf-8")).substitute(
+            slowest=SLOWEST,
+            count=len(workloads),
+            commit=newest.short,
+            machine=escape(described(machine)),
+            mean=f"{math.exp(statistics.mean(map(math.log, values.values()))):.2f}",
+            heads="".join(f'<th scope="col">{n} thread{"s" * (n > 1)}</th>' for n in threads),
+            rows="\n".join(
+                f'<tr><th scope="row">{escape(workload)}</th>{"".join(cell(values[workload, n]) for n in threads)}</tr>'
+                for workload in workloads[:SLOWEST]
+            ),
+        )
+    return ""
 
 
 def head(network: str) -> str:

@@ -4,6 +4,7 @@ import ast
 import math
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -42,9 +43,9 @@ class Milestone:
         return next((ratio for ratio in ratios if ratio is not None), None)
 
 
-def milestones(folder: Path = FOLDER) -> list[Milestone]:
-    """What was recorded on the machine with the most commits, oldest first. LookupError without any results."""
-    machine = main_machine(folder)["machine"]
+def milestones(folder: Path = FOLDER, machine: str | None = None) -> list[Milestone]:
+    """What was recorded on a machine, by default the one with most results, oldest first. LookupError without any."""
+    machine = machine or main_machine(folder)["machine"]
     benchmarks = load_json(str(folder / "benchmarks.json"))
     by_commit: dict[str, Milestone] = {}
     for results in iter_results_for_machine(str(folder), machine):
@@ -62,19 +63,37 @@ def latest(history: list[Milestone], benchmark: str) -> Milestone:
     raise LookupError(f"no results of {benchmark}: make bench records some")
 
 
+def everywhere(benchmark: str, folder: Path = FOLDER) -> list[tuple[dict[str, str], Milestone]]:
+    """Each machine with results of a benchmark, and the newest commit with them there; the newest machine first."""
+    found = []
+    for machine in machines(folder):
+        with suppress(LookupError):
+            found.append((machine, latest(milestones(folder, machine["machine"]), benchmark)))
+    return sorted(found, key=lambda pair: pair[1].date, reverse=True)
+
+
 def networks(history: list[Milestone]) -> list[str]:
     """The names of all networks whose epochs were timed, in the benchmark's order."""
     return list(dict.fromkeys(place[0] for milestone in history for place in milestone.values(EPOCH)))
 
 
+def machines(folder: Path = FOLDER) -> list[dict[str, str]]:
+    """What asv knows of each machine with results: its name, cpu, num_cpu, ram, os."""
+    return [load_json(file) for file in iter_machine_files(str(folder))]
+
+
 def main_machine(folder: Path = FOLDER) -> dict[str, str]:
-    """What asv knows of the machine with the most results: its name, cpu, num_cpu, ram, os."""
+    """The machine with the most results."""
     counts = Counter(results.params["machine"] for results in iter_results(str(folder)))
     if not counts:
         raise LookupError(f"no results in {folder}: make bench records some")
     name = counts.most_common(1)[0][0]
-    machines = map(load_json, iter_machine_files(str(folder)))
-    return next(machine for machine in machines if machine["machine"] == name)
+    return next(machine for machine in machines(folder) if machine["machine"] == name)
+
+
+def described(machine: dict[str, str]) -> str:
+    """A machine in words."""
+    return f"{machine['machine']} ({machine['cpu']}, {machine['num_cpu']} cores, {machine['ram']})"
 
 
 def measured(results: Results, benchmarks: dict) -> dict[str, Values]:

@@ -14,6 +14,7 @@ from processes import ROOT, finish, start
 pytestmark = pytest.mark.browser
 
 BENCH = ROOT / "asv_bench"
+DROP_IN = "drop_in.DropIn.track_ratio"
 EPOCH = "training.EpochRatio.track_ratio"
 
 
@@ -86,9 +87,9 @@ def recorded():
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_front_page_has_the_recorded_ratios(open_page, scheme):
     page = open_page(color_scheme=scheme)
-    networks = page.locator("thead th a").all_inner_texts()
-    commits = page.locator("tbody tr").evaluate_all("rows => rows.map(row => row.id)")
-    shown = page.locator("tbody tr").evaluate_all(
+    networks = page.locator("#history thead th a").all_inner_texts()
+    commits = page.locator("#history tbody tr").evaluate_all("rows => rows.map(row => row.id)")
+    shown = page.locator("#history tbody tr").evaluate_all(
         "rows => rows.map(row => [...row.cells].slice(1).map(cell => cell.querySelector('data')?.value))"
     )
     found = {
@@ -105,6 +106,20 @@ def test_the_front_page_has_the_recorded_ratios(open_page, scheme):
     picture = page.locator("img")
     assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
     assert "The table below" in picture.get_attribute("alt")
+
+
+def test_the_front_page_has_the_ten_slowest_workloads(open_page):
+    table = open_page().locator("#drop-in")
+    workloads = table.locator("tbody th").all_inner_texts()
+    shown = [float(value) for value in table.locator("data").evaluate_all("cells => cells.map(cell => cell.value)")]
+    (ratios,) = (
+        dict(zip(product(*params), values, strict=True))
+        for file in BENCH.glob("results/*/*-*.json")
+        for values, params, *_ in json.loads(file.read_text(encoding="utf-8"))["results"].get(DROP_IN, [])
+    )
+    assert len(workloads) == 10
+    assert shown == pytest.approx([ratios[repr(workload), n] for workload in workloads for n in "12"], rel=1e-3)
+    assert max(shown) == pytest.approx(max(ratios.values()), rel=1e-3)
 
 
 def test_asvs_links_to_a_commit_lead_to_its_row(open_page):

@@ -4,9 +4,15 @@ Numba serves a function from its cache while the one file that defines it stands
 its callers, so a change in another file (an edit, an upgrade of the package) left old machine code running. And
 Numba numbers its files by an index that two processes may write at the same time: then one finds under its own key
 what the other compiled, say tanh under relu. Here a file is named by everything it depends on, and no index is kept.
+
+A file begins with a digest of the rest. What was cut, altered or cannot be read is compiled and written anew. What
+cannot be written, as the disk is full or the folder now read-only, is not kept. Neither raises, and each is a line of
+the logger "mlp_jit.cache", at the level DEBUG.
 """
 
 import hashlib
+import logging
+import pickle
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -15,10 +21,14 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
+log = logging.getLogger("mlp_jit.cache")
 SOURCES = (  # all that may be compiled, or be a constant in what is
     "_cache", "_jit", "_notice", "_straight", "_math", "validation", "activations", "losses", "optimizers",
     "initializers", "schedules", "dropout", "engines/*", "engines/*/*",
 )  # fmt: skip
+
+
+DIGEST = hashlib.sha256().digest_size
 
 
 @cache
@@ -32,23 +42,32 @@ def sources_digest() -> str:
 
 
 class _Files(IndexDataCacheFile):
-    """One file for each key: BASE.STAMP.KEY.nbc holds (key, data)."""
+    """One file for each key: BASE.STAMP.KEY.nbc holds (key, data), behind a digest."""
 
     def __init__(self, folder: str, base: str, stamp: str) -> None:
         super().__init__(folder, base, stamp)
         self._base, self._stamp = base, stamp
 
     def load(self, key: Any) -> Any:
-        """The data saved under this key and these sources, or None."""
+        """The data saved under this key and these sources, or None: also where a file is damaged."""
+        path = Path(self._data_path(self._name(key)))
         try:
-            saved, data = self._load_data(self._name(key))
-        except OSError:
+            digest, content = (whole := path.read_bytes())[:DIGEST], whole[DIGEST:]
+            if hashlib.sha256(content).digest() != digest:
+                raise ValueError("its digest is another")
+            saved, data = pickle.loads(content)
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # unpickling may raise anything
+            log.debug("%s: not usable, compiling anew (%s)", path, error)
             return None
         return data if saved == key else None
 
     def save(self, key: Any, data: Any) -> None:
-        """Save the data, and remove what other sources left here."""
-        self._save_data(self._name(key), (key, data))
+        """Save the data, and remove what other sources left here. Raises OSError where it cannot be written."""
+        content = self._dump((key, data))
+        with self._open_for_write(self._data_path(self._name(key))) as file:
+            file.write(hashlib.sha256(content).digest() + content)
         for path in Path(self._cache_path).glob(f"{self._base}.*.nbc"):
             if not path.name.startswith(f"{self._base}.{self._stamp}."):
                 with suppress(OSError):  # another process was faster, or is reading it
@@ -65,6 +84,13 @@ class FunctionFiles(FunctionCache):
         super().__init__(function)
         stamp = _digest(self._impl.locator.get_source_stamp(), sources_digest())
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, where it can be written."""
+        try:
+            super().save_overload(sig, data)
+        except OSError as error:
+            log.debug("%s: not kept (%s)", self._name, error)
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
         """What tells its compiled forms apart: types, target, and what is in its closure, kernels by their names."""

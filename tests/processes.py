@@ -6,11 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
 def start(*arguments: str, root: Path = ROOT, cwd: Path | None = None, **environment: str | None) -> subprocess.Popen:
     """Start `python arguments` with the package of `root`; None takes a variable out of the environment."""
+    if "EMULATED" in os.environ:
+        pytest.skip("a process that an emulated one starts is not emulated")
     changed = {**os.environ, "PYTHONPATH": str(root), "PYTHONUTF8": "1", **environment}
     return subprocess.Popen(
         [sys.executable, *arguments],
@@ -29,7 +33,7 @@ def _hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def finish(process: subprocess.Popen, timeout: float = 60) -> tuple[str, str]:
+def finish(process: subprocess.Popen, timeout: float = 180) -> tuple[str, str]:
     """Its standard output and error, once it has ended well. One that hangs is ended, with its children."""
     try:
         out, err = process.communicate(timeout=timeout)

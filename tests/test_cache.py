@@ -1,5 +1,6 @@
 """The disk cache: what a changed source, two writers at once, an unwritable disk and `warmup` do to it."""
 
+import errno
 import io
 import os
 import re
@@ -12,6 +13,7 @@ import pytest
 from processes import ROOT, finish, run, start
 
 from mlp_jit import __main__, _cache, warmup
+from mlp_jit._jit import kernel
 
 CALLER = """
 from numba.core import event
@@ -114,6 +116,70 @@ def test_two_processes_that_compile_at_once_both_work_and_a_third_compiles_nothi
     both = [start("-c", PREDICTIONS, *names, **cache) for names in (["relu", "tanh"], ["tanh", "relu"])]
     assert [finish(process, timeout=100)[0] for process in both] == ["True\n", "True\n"]
     assert finish(start("-c", PREDICTIONS, "tanh", "relu", **cache))[0] == "False\n"
+
+
+def cut(content):
+    return content[: len(content) // 2]
+
+
+def emptied(content):
+    return b""
+
+
+def flipped(content):
+    """Another bit in each file."""
+    place = len(content) * 7 // 11
+    return content[:place] + bytes([content[place] ^ 4]) + content[place + 1 :]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A cache for PREDICTIONS of relu."""
+    folder = tmp_path_factory.mktemp("kept")
+    assert finish(start("-c", PREDICTIONS, "relu", NUMBA_CACHE_DIR=str(folder)))[0] == "True\n"
+    return folder
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, flipped])
+def test_a_damaged_cache_heals(damage, kept, tmp_path):
+    """Every file of it: the same answers, and what is right again is used."""
+    cache = shutil.copytree(kept, tmp_path / "cache")
+    files = list(cache.rglob("*.nbc"))
+    assert len(files) >= 5
+    for file in files:
+        file.write_bytes(damage(file.read_bytes()))
+    code = "import logging\nlogging.basicConfig()\nlogging.getLogger('mlp_jit').setLevel('DEBUG')\n" + PREDICTIONS
+    printed = [finish(start("-c", code, "relu", NUMBA_CACHE_DIR=str(cache))) for _ in range(2)]
+    assert [out for out, _ in printed] == ["True\n", "False\n"]
+    lines = [err.splitlines() for _, err in printed]
+    assert len(lines[0]) == len(files)
+    assert all(line.startswith("DEBUG:mlp_jit.cache:") and "compiling anew" in line for line in lines[0])
+    assert lines[1] == []
+
+
+def test_a_cache_that_cannot_be_written_keeps_nothing_and_raises_nothing(tmp_path, monkeypatch, caplog):
+    """A full disk, or a folder that turned read-only."""
+
+    @kernel
+    def double(x):
+        """math: twice x."""
+        return 2 * x
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_cache._Files, "_open_for_write", full)
+    with caplog.at_level("DEBUG", "mlp_jit.cache"):
+        assert double(21) == 42
+    assert ["No space left on device" in record.message for record in caplog.records] == [True]
+
+
+def test_a_file_that_cannot_be_read_is_as_none(tmp_path, caplog):
+    files = _cache._Files(str(tmp_path), "kernel", "stamp")
+    (tmp_path / files._name("relu")).mkdir()
+    with caplog.at_level("DEBUG", "mlp_jit.cache"):
+        assert files.load("relu") is None
+    assert "not usable" in caplog.text
 
 
 def test_a_read_only_installation_compiles_once_into_the_users_own_folder(package, tmp_path):

@@ -41,6 +41,7 @@ from .training import Callback, EarlyStopping, History, Progress, fit
 
 if TYPE_CHECKING:
     from .estimators import MLPClassifier, MLPRegressor
+    from .files import load, save
 
 __version__ = "0.1.0"
 
@@ -50,6 +51,8 @@ __all__ = [  # in the order in which the reference shows them
     "History",
     "MLPClassifier",
     "MLPRegressor",
+    "save",
+    "load",
     "SGD",
     "Adam",
     "AdamW",
@@ -66,7 +69,11 @@ __all__ = [  # in the order in which the reference shows them
 
 
 def __getattr__(name: str) -> Any:
-    """The estimators, on first use: they import scikit-learn where it is installed."""
+    """The estimators and their files, on first use: they import scikit-learn where it is installed."""
+    if name in ("save", "load"):
+        from . import files
+
+        return getattr(files, name)
     if name in ("MLPClassifier", "MLPRegressor"):
         from . import estimators
 

@@ -27,7 +27,7 @@ LAYERS = [
     {"network", "ledger"},
     {"training", "training.*"},
     {"interop", "interop.*"},
-    {"estimators", "estimators.*", "study.*", "plots.*"},
+    {"estimators", "estimators.*", "files", "files.*", "study.*", "plots.*"},
     {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]

@@ -1,0 +1,8 @@
+"""Models as files: `save(model, path)` and `load(path)`.
+
+`container.py` is the file's layout, `values.py` how values become JSON and arrays, `models.py` what a model is made of.
+"""
+
+from .models import load, save
+
+__all__ = ["load", "save"]

@@ -25,7 +25,7 @@ HISTORY := EpochRatio.*float32.*(lanes|loops.*sgd)|(ForwardRatio|PredictProbaRat
 export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-examples test-browser \
+.PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-arm test-examples test-browser \
 	lint format types docs bench bench-history bench-quick bench-compare bench-guard bench-check dashboard figures clean-cache clean
 
 help: ## this list
@@ -57,6 +57,9 @@ test-workqueue: .venv/installed-test ## the threads' tests on the layer that mac
 
 test-cpu: .venv/installed-test ## the lanes engine compiled for other CPUs
 	$(PYTEST) $(SPREAD) -m cpu $(ARGS)
+
+test-arm: .venv/installed-test ## the engines' tests on an emulated aarch64, in two hours (Debian, root)
+	bash tests/aarch64.sh $(ARGS)
 
 lint: .venv/installed-dev ## style and common mistakes
 	$(PY) -m ruff check .

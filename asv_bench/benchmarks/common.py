@@ -59,12 +59,17 @@ class Problem:
         return self.batch_size * self.steps
 
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """X (n_samples, inputs) and y: random classes (n_samples,), or the exponentials of random matrices."""
+        """X (n_samples, inputs) and y: random classes (n_samples,), or the exponentials of random matrices.
+
+        Each class is there: scikit-learn has no output for others.
+        """
         rng = np.random.default_rng(0)
         if self.output == "identity":
             return exponentials(rng, self.n_samples)
         X = rng.normal(size=(self.n_samples, self.sizes[0]))
-        return X, rng.integers(0, max(2, self.sizes[-1]), self.n_samples)
+        y = rng.integers(0, classes := max(2, self.sizes[-1]), self.n_samples)
+        y[-classes:] = np.arange(classes)
+        return X, y
 
 
 def exponentials(rng: np.random.Generator, n_samples: int) -> tuple[np.ndarray, np.ndarray]:

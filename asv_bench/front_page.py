@@ -3,16 +3,19 @@
 The page is made of the recorded results alone. asv's page becomes asv.html; everything works without a network.
 """
 
+import json
 import math
 import re
 import shutil
 import statistics
 from html import escape
+from itertools import product
 from pathlib import Path
 from string import Template
 from typing import Any
 from urllib.parse import quote
 
+from asv.graph import Graph
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 from recorded import EPOCH, Milestone, described, everywhere, machines, main_machine, milestones, networks
@@ -41,7 +44,17 @@ class FrontPage(OutputPublisher):
         ]
         for name in set(benchmarks) - {name for milestone in everything for name in milestone.benchmarks}:
             del benchmarks[name]  # asv's grid asks for every benchmark's graph, recorded or not
+        fill_gaps(site, benchmarks, [json.loads(entry) for entry in {json.dumps(g.params) for _, g in graphs}])
         (site / "index.html").write_text(page(history, results), encoding="utf-8")
+
+
+def fill_gaps(site: Path, benchmarks: Any, machines: list[dict[str, str]]) -> None:
+    """A graph without points for each benchmark and each machine that has no results of it: asv's page asks for all."""
+    for name, machine in product(benchmarks, machines):
+        path = site / f"{Graph.get_file_path(machine, name)}.json"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("[]", encoding="utf-8")
 
 
 def local(tag: re.Match) -> str:

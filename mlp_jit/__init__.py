@@ -37,11 +37,11 @@ from typing import TYPE_CHECKING, Any
 from .losses import huber, quantile
 from .network import Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
-from .training import Callback, EarlyStopping, History, Progress, fit
+from .training import Callback, Checkpoint, EarlyStopping, History, Progress, fit
 
 if TYPE_CHECKING:
     from .estimators import MLPClassifier, MLPRegressor
-    from .files import load, save
+    from .files.models import load, save
 
 __version__ = "0.1.0"
 
@@ -65,15 +65,16 @@ __all__ = [  # in the order in which the reference shows them
     "Callback",
     "EarlyStopping",
     "Progress",
+    "Checkpoint",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """The estimators and their files, on first use: they import scikit-learn where it is installed."""
     if name in ("save", "load"):
-        from . import files
+        from .files import models
 
-        return getattr(files, name)
+        return getattr(models, name)
     if name in ("MLPClassifier", "MLPRegressor"):
         from . import estimators
 

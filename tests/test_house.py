@@ -25,9 +25,10 @@ LAYERS = [
     {"activations", "losses", "optimizers", "initializers", "schedules", "dropout"},
     {"engines", "engines.*"},
     {"network", "ledger"},
+    {"files", "files.container", "files.values"},
     {"training", "training.*"},
     {"interop", "interop.*"},
-    {"estimators", "estimators.*", "files", "files.*", "study.*", "plots.*"},
+    {"estimators", "estimators.*", "files.models", "study.*", "plots.*"},
     {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]

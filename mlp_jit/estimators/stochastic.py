@@ -14,6 +14,7 @@ from ..network import Network
 from ..optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from ..schedules import SCHEDULES, Constant, Cosine, OnPlateau, Schedule
 from ..training import History, Training
+from ..training.checkpoint import NOTHING
 from ..training.data import Data
 from ..training.fit import run, seed
 from . import stopping
@@ -88,9 +89,9 @@ class DescentEpochs(ReportedEpochs):
 
     descent: Descent
 
-    def run(self, epoch: int, order: np.ndarray) -> tuple[float, float]:
+    def run(self, epoch: int, order: np.ndarray, done: np.ndarray = NOTHING) -> tuple[float, float]:
         self.learning_rate = self.descent.learning_rate
-        figures = super().run(self.descent.epochs, order)
+        figures = super().run(self.descent.epochs, order, done)
         self.descent.epochs += 1
         return figures
 

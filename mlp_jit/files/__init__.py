@@ -2,7 +2,3 @@
 
 `container.py` is the file's layout, `values.py` how values become JSON and arrays, `models.py` what a model is made of.
 """
-
-from .models import load, save
-
-__all__ = ["load", "save"]

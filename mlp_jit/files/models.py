@@ -5,14 +5,17 @@ import warnings
 from typing import Any
 
 from ..estimators import MLPClassifier, MLPRegressor
+from ..estimators.labels import Labels
+from ..estimators.stochastic import Descent
 from ..network import Network
 from ..optimizers import OPTIMIZERS, Optimizer
 from . import container
-from .values import NotSaid, Reader, Writer
+from .values import KINDS, Kind, NotSaid, Reader, Writer, fields_of, object_of
 
 FORMAT = 1  # what a newer number means is not known; what is new within one may be left out
 ESTIMATORS: dict[str, Any] = {kind.__name__: kind for kind in (MLPClassifier, MLPRegressor)}
 PLAIN: dict[str, type] = {"Network": Network, **{kind.__name__: kind for kind in OPTIMIZERS.values()}}
+OF_ESTIMATORS = {kind.__name__: Kind(kind, fields_of, object_of(kind)) for kind in (Labels, Descent)}
 VERSION = "_sklearn_version"  # what scikit-learn writes among the attributes for its own pickles
 
 
@@ -26,7 +29,7 @@ def save(model: Network | MLPClassifier | MLPRegressor | Optimizer, path: str | 
     Raises TypeError for other objects, subclasses among them, and OSError where the file cannot be written; what was
     there before is there still. Warns UserWarning that names what a file cannot say: callbacks, functions of your own.
     """
-    kind, writer = type(model).__name__, Writer()
+    kind, writer = type(model).__name__, Writer(KINDS | OF_ESTIMATORS)
     if type(model) is PLAIN.get(kind):
         content: Any = writer.say(model, kind.lower())
     elif type(model) is ESTIMATORS.get(kind):
@@ -71,9 +74,10 @@ def load(path: str | os.PathLike, **parameters: Any) -> Any:
         version, kind, model = content["format"], content["kind"], content["model"]
         if version != FORMAT:
             raise ValueError(f"format {version!r}, of which this version of mlp_jit knows {FORMAT}")
+        reader = Reader(arrays, KINDS | OF_ESTIMATORS)
         if kind in ESTIMATORS:
-            return _estimator(ESTIMATORS[kind], Reader(arrays), model, parameters)
-        made = Reader(arrays).hear(model)
+            return _estimator(ESTIMATORS[kind], reader, model, parameters)
+        made = reader.hear(model)
         if type(made) is not PLAIN.get(kind):
             raise ValueError(f"a {type(made).__name__} that says it is a {kind!r}")
     except (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError) as error:

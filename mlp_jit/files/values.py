@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import validation
-from ..estimators.labels import Labels
-from ..estimators.stochastic import Descent
 from ..losses import LOSSES, Loss, huber, quantile
 from ..network import Network
 from ..optimizers import OPTIMIZERS
@@ -35,14 +33,14 @@ class Kind(NamedTuple):
     again: Callable[[dict[str, Any]], Any]
 
 
-def _fields(value: Any) -> dict[str, Any]:
+def fields_of(value: Any) -> dict[str, Any]:
     """The attributes of a dataclass's object, or of a plain one."""
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return dict(vars(value))
 
 
-def _object(kind: type) -> Callable[[dict[str, Any]], Any]:
+def object_of(kind: type) -> Callable[[dict[str, Any]], Any]:
     """Makes an object of such attributes: a dataclass by its constructor, which looks at them."""
 
     def again(fields: dict[str, Any]) -> Any:
@@ -106,21 +104,19 @@ def _of_random_state(rng: np.random.RandomState) -> dict[str, Any]:
 
 
 KINDS = {
-    **{kind.__name__: Kind(kind, _fields, _object(kind)) for kind in (*OPTIMIZERS.values(), *SCHEDULES.values())},
+    **{kind.__name__: Kind(kind, fields_of, object_of(kind)) for kind in (*OPTIMIZERS.values(), *SCHEDULES.values())},
     "Network": Kind(Network, _of_network, _network),
-    "Labels": Kind(Labels, _fields, _object(Labels)),
-    "Descent": Kind(Descent, _fields, _object(Descent)),
     "Loss": Kind(Loss, lambda loss: {"name": loss.name, "parameter": loss.parameter}, _loss),
     "RandomState": Kind(np.random.RandomState, _of_random_state, _random_state),
 }
-BY_TYPE = {kind.of: (name, kind) for name, kind in KINDS.items()}
 
 
 class Writer:
     """Says values, and gathers the arrays among them, each under the name of its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: dict[str, Kind] = KINDS) -> None:
         self.arrays: dict[str, np.ndarray] = {}
+        self.by_type = {kind.of: (name, kind) for name, kind in kinds.items()}
 
     def say(self, value: Any, place: str) -> Any:
         """`value` as JSON can say it. Raises NotSaid, which names the place."""
@@ -138,8 +134,8 @@ class Writer:
             return {"dict": [self._each(pair, f"{place}.{k}") for k, pair in enumerate(value.items())]}
         if isinstance(value, np.ndarray):
             return self._array(value, place)
-        if type(value) in BY_TYPE:
-            name, kind = BY_TYPE[type(value)]
+        if type(value) in self.by_type:
+            name, kind = self.by_type[type(value)]
             return {name: self.fields(kind.fields(value), place)}
         raise NotSaid(f"{place}: {type(value).__name__}")
 
@@ -162,8 +158,8 @@ class Writer:
 class Reader:
     """Makes values again of what `Writer` has said. Raises ValueError for what it would not say."""
 
-    def __init__(self, arrays: dict[str, np.ndarray]) -> None:
-        self.arrays = arrays
+    def __init__(self, arrays: dict[str, np.ndarray], kinds: dict[str, Kind] = KINDS) -> None:
+        self.arrays, self.kinds = arrays, kinds
 
     def hear(self, said: Any) -> Any:
         """The value."""
@@ -174,8 +170,8 @@ class Reader:
         if not isinstance(said, dict) or len(said) != 1:
             raise ValueError(f"a value of no kind, with the keys {list(said)[:5]}")
         ((kind, content),) = said.items()
-        if kind in KINDS:
-            return KINDS[kind].again(self.fields(content))
+        if kind in self.kinds:
+            return self.kinds[kind].again(self.fields(content))
         if kind == "tuple":
             return tuple(self.hear(content))
         if kind == "dict":

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engines.contract import FIGURES, Samples, Session, mean_loss
 from ..schedules import Schedule
+from .checkpoint import NOTHING, Keeper
 from .data import Data
 
 SECONDS_PER_CALL = 0.1
@@ -22,26 +23,32 @@ class Epochs:
         self.session, self.data = session, data
         self.schedule, self.learning_rate = schedule, learning_rate
         self.batch_size = session.recipe.batch_size
+        self.keeper: Keeper | None = None
         self.steps_per_call = max(1, int(2e8 / (self.batch_size * session.plan.params.size)))  # until a call is timed
 
-    def run(self, epoch: int, order: np.ndarray) -> tuple[float, float]:
-        """One epoch: its mean loss and its last learning rate."""
+    def run(self, epoch: int, order: np.ndarray, done: np.ndarray = NOTHING) -> tuple[float, float]:
+        """One epoch: its mean loss and its last learning rate. `done` are figures of its first steps, taken before."""
         n_steps = -(-order.size // self.batch_size)
         rates = self.learning_rate * self.schedule.factors(epoch + np.arange(n_steps) / n_steps)
-        return self.figure(self.train(order, rates), order), float(rates[-1])
+        return self.figure(self.train(order, rates, done), order), float(rates[-1])
 
-    def train(self, order: np.ndarray, rates: np.ndarray) -> np.ndarray:
+    def train(self, order: np.ndarray, rates: np.ndarray, done: np.ndarray) -> np.ndarray:
         """A step for each of `rates` on the samples of `order`; what each came to, see `contract.FIGURES`."""
-        step, figures = 0, np.empty((rates.size, FIGURES))
+        step, figures = len(done), np.empty((rates.size, FIGURES))
+        figures[:step] = done
         while step < rates.size:
             steps = min(self.steps_per_call, rates.size - step, max(1, self.data.rows_at_once // self.batch_size))
             part, here = order[step * self.batch_size : (step + steps) * self.batch_size], slice(step, step + steps)
             samples, places = self.data.slice(part)
             started = time.perf_counter()
+            if self.keeper:
+                self.keeper.moves()
             self.session.train(samples, part, rates[here], figures[here], places)
             per_step = (time.perf_counter() - started) / steps
             self.steps_per_call = max(1, int(SECONDS_PER_CALL / per_step))
             step += steps
+            if self.keeper and step < rates.size:
+                self.keeper.note(order, figures[:step])
         return figures
 
     def figure(self, figures: np.ndarray, order: np.ndarray) -> float:

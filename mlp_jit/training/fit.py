@@ -1,5 +1,7 @@
 """fit: mini-batches, shuffling, validation, early stopping, history."""
 
+import dataclasses
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -14,6 +16,7 @@ from ..network import Network, generator
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Cosine, Schedule
 from .callbacks import Callback, EarlyStopping
+from .checkpoint import NOTHING, Checkpoint, Keeper, described
 from .data import Data
 from .epochs import Epochs, evaluate
 from .history import History, Training
@@ -42,6 +45,7 @@ def fit(
     n_threads: int | None = None,
     callbacks: Iterable[Callback] = (),
     random_state: int | np.random.Generator | np.random.RandomState | None = None,
+    checkpoint: str | os.PathLike | Checkpoint | None = None,
 ) -> History:
     """Train `network` in place by E6 on mini-batches, and return what each epoch came to.
 
@@ -84,6 +88,10 @@ def fit(
     callbacks : iterable of Callback
     random_state : None, int, numpy.random.Generator or numpy.random.RandomState
         Shuffles and dropout masks come from it.
+    checkpoint : path or Checkpoint, optional
+        A file that is written as the fit goes. Where there is one of this very run (same data, sizes and settings, any
+        number of threads), the fit goes on from it, to the bits of one that was never cut; a run that came to its end
+        returns at once. Callbacks of your own start anew.
 
     Returns
     -------
@@ -93,7 +101,9 @@ def fit(
     ------
     TypeError, ValueError
         For arguments that make no sense; the message names the argument, what was expected and what came. Nothing has
-        been changed then.
+        been changed then. ValueError for a checkpoint of another run, which says what differs.
+    BlockingIOError
+        Where another process keeps its checkpoint there.
 
     Warns
     -----
@@ -119,23 +129,43 @@ def fit(
         clip_value=np.inf if clip_value is None else validation.number("clip_value", clip_value, 0, open_minimum=True),
         clip_norm=np.inf if clip_norm is None else validation.number("clip_norm", clip_norm, 0, open_minimum=True),
     )
-    recipe = Recipe(
-        stepper,
-        min(validation.integer("batch_size", batch_size, 1), len(data)),
-        regularization,
-        validation.n_threads(n_threads),
-    )
-    if network.state.size and recipe.batch_size == 1:
+    batch_size = min(validation.integer("batch_size", batch_size, 1), len(data))
+    if network.state.size and batch_size == 1:
         raise ValueError(f"batch_size: expected at least 2 with batch normalisation, got 1 (of {len(data)} samples)")
-    session = validation.lookup("engine", engine, ENGINES).session(network, recipe)
+    kind = validation.lookup("engine", engine, ENGINES).session
     rate = validation.number("learning_rate", learning_rate, 0, open_minimum=True)
-    run(
-        Training(network, history, epochs),
-        Epochs(session, data, pacer, rate),
-        None if held_out is None else partial(_validate, session, held_out),
-        _callbacks(callbacks, early_stopping),
-        rng if shuffle else None,
-    )
+    n_threads = validation.n_threads(n_threads)
+    calls = _callbacks(callbacks, early_stopping)
+    keeper = None
+    if checkpoint is not None:
+        rules = dataclasses.replace(regularization, seed=0)
+        stopping = calls[0] if early_stopping is not None and isinstance(calls[0], EarlyStopping) else None
+        run_is = described(
+            network, data, held_out, optimizer=_settings(stepper), learning_rate=rate, schedule=_settings(pacer),
+            batch_size=batch_size, epochs=epochs, shuffle=bool(shuffle), regularization=rules, engine=engine,
+            early_stopping=stopping and (stopping.patience, stopping.tol),
+        )  # fmt: skip
+        keeper = Keeper(checkpoint, run_is, network, stepper, pacer, rng, stopping, regularization.seed)
+        calls.insert(0 if stopping is None else 1, keeper)
+        regularization = dataclasses.replace(regularization, seed=keeper.seed)
+        if keeper.done:
+            keeper.restore(Training(network, history, epochs))
+            keeper.close()
+            return history
+    session = kind(network, Recipe(stepper, batch_size, regularization, n_threads))
+    runner = Epochs(session, data, pacer, rate)
+    runner.keeper = keeper
+    try:
+        run(
+            Training(network, history, epochs),
+            runner,
+            None if held_out is None else partial(_validate, session, held_out),
+            calls,
+            rng if shuffle else None,
+        )
+    finally:
+        if keeper:
+            keeper.close()
     return history
 
 
@@ -147,17 +177,24 @@ def run(
     rng: np.random.Generator | np.random.RandomState | None,
 ) -> None:
     """All epochs of a checked fit: `validate` adds its figures to the history of each, `rng` is None for no shuffle."""
-    history, n_samples = training.history, len(runner.data)
+    history, keeper, ended = training.history, runner.keeper, False
     started: list[Callback] = []
-    order = np.arange(n_samples)
+    order, done = np.arange(len(runner.data)), NOTHING
     try:
         for callback in callbacks:
             started.append(callback)
             callback.on_start(training)
-        for epoch in range(training.epochs):
-            if rng is not None:  # a shuffle of the last order: so scikit-learn uses a RandomState's draws
-                order = order[rng.permutation(n_samples)]
-            loss, rate = runner.run(epoch, order)
+        if keeper and keeper.found:
+            order, done = keeper.restore(training)
+        while len(history.loss) < training.epochs and not history.stopped:
+            if rng is not None and len(done) == 0:
+                # A shuffle of the last order: so scikit-learn uses a RandomState's draws.
+                order = order[rng.permutation(order.size)]
+            if keeper:
+                keeper.begin(order)
+            epoch = len(history.loss)
+            loss, rate = runner.run(epoch, order, done)
+            done = NOTHING
             history.loss.append(loss)
             history.learning_rate.append(rate)
             if validate is not None:
@@ -169,12 +206,19 @@ def run(
                 history.stopped = f"the loss was {loss} in epoch {epoch + 1}"
                 warnings.warn(f"fit stopped: {history.stopped}; try a smaller learning_rate, standardised inputs or "
                               "clip_norm", RuntimeWarning, stacklevel=3)  # fmt: skip
-            if history.stopped:
-                break
+        ended = True
     except KeyboardInterrupt:
+        if keeper:
+            keeper.end()
         history.stopped = interrupted(len(history.loss))
+    except BaseException:
+        if keeper:
+            keeper.end()
+        raise
     finally:
         end_callbacks(started, training)
+    if keeper and ended:
+        keeper.write(done=True)
 
 
 def interrupted(epochs: int) -> str:
@@ -193,6 +237,12 @@ def end_callbacks(callbacks: list[Callback], training: Training) -> None:
             callbacks[0].on_end(training)
         finally:
             end_callbacks(callbacks[1:], training)
+
+
+def _settings(value: Any) -> str:
+    """The numbers that an optimizer or a schedule was made with."""
+    given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+    return f"{type(value).__name__} with {given}"
 
 
 def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:

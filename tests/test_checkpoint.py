@@ -1,0 +1,211 @@
+"""Checkpoints: a fit that was cut, however and whenever, ends with the bits of one that was not."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import finish, start
+from scipy import sparse
+
+from mlp_jit import Adam, Callback, Checkpoint, EarlyStopping, Network, fit, save
+from mlp_jit.engines import ENGINES
+from mlp_jit.training import epochs
+from mlp_jit.training.checkpoint import Keeper
+
+rng = np.random.default_rng(0)
+X, HELD_OUT = rng.normal(size=(90, 5)), rng.normal(size=(40, 5))
+Y = np.tanh(X[:, :2])
+CASES = {
+    "sgd": {"optimizer": "sgd", "learning_rate": 0.05},
+    "adam, dropout and cosine": {"dropout": 0.3, "schedule": "cosine", "l2": 0.01},
+    "by batch, with early stopping": {
+        "normalization": "batch", "early_stopping": EarlyStopping(2, tol=1e-3), "learning_rate": 0.03,
+        "validation_data": (HELD_OUT, np.tanh(HELD_OUT[:, 1:3])), "epochs": 30,
+    },
+    "nadam on a plateau": {
+        "optimizer": "nadam", "schedule": "on_plateau", "clip_norm": 0.1, "sample_weight": abs(X[:, 0]),
+    },
+    "a legacy generator": {"random_state": "legacy"},
+    "sparse": {"X": sparse.csr_matrix(np.where(X > 0.5, X, 0)), "optimizer": "adagrad"},
+}  # fmt: skip
+
+
+def run(checkpoint=None, *, callbacks=(), case="sgd", **changes):
+    """(parameters, state, history) of a fit: always the same call."""
+    given = {"X": X, "batch_size": 20, "epochs": 6, "random_state": 3} | CASES[case] | changes
+    if given["random_state"] == "legacy":
+        given["random_state"] = np.random.RandomState(3)
+    network = Network([5, 8, 2], normalization=given.pop("normalization", None), random_state=0)
+    history = fit(network, given.pop("X"), Y, checkpoint=checkpoint, callbacks=callbacks, **given)
+    return network.params, network.state, history
+
+
+def assert_same(one, other):
+    for ours, theirs in zip(one[:2], other[:2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert one[2] == other[2]
+
+
+class Cut(Callback):
+    """Raises after some epochs of this call."""
+
+    def __init__(self, after, error=ZeroDivisionError):
+        self.left, self.error = after, error
+
+    def on_epoch(self, training):
+        self.left -= 1
+        if self.left == 0:
+            raise self.error
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "run.mlp"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_that_is_cut_again_and_again(case, path):
+    whole = run(case=case)
+    for cuts in range(99):
+        try:
+            ended = run(path, case=case, callbacks=[Cut(1 + cuts % 2)])
+            break
+        except ZeroDivisionError:
+            pass
+    assert cuts >= 3
+    assert_same(ended, whole)
+    assert os.listdir(path.parent) == [path.name]
+
+
+@pytest.mark.filterwarnings("ignore:Training interrupted")
+@pytest.mark.parametrize("case", ["sgd", "adam, dropout and cosine"])
+def test_a_run_that_is_cut_within_an_epoch(case, path, monkeypatch):
+    """Ctrl-C comes after a call of the session, before anything has counted its steps: the state before it is kept."""
+    whole, calls = run(case=case), []
+    session = ENGINES["lanes"].session
+    train = session.train
+
+    def cut(self, *given):
+        train(self, *given)
+        calls.append(given)
+        if len(calls) % 7 == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(epochs, "SECONDS_PER_CALL", 0)  # a step a call
+    monkeypatch.setattr(session, "train", cut)
+    ended, runs = run(Checkpoint(path, every=0), case=case), 1
+    while ended[2].stopped:
+        ended, runs = run(Checkpoint(path, every=0), case=case), runs + 1
+    assert runs > 2
+    assert_same(ended, whole)
+
+
+KILLED = """
+import hashlib, sys
+import test_checkpoint as t
+path, case, n_threads = sys.argv[1:]
+params, state, history = t.run(t.Checkpoint(path, every=0), case=case, epochs=60, n_threads=int(n_threads))
+print(hashlib.sha256(params.tobytes() + state.tobytes() + repr(history).encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("case", ["adam, dropout and cosine", "by batch, with early stopping"])
+def test_a_run_that_is_killed(case, tmp_path):
+    """kill -9 at moments of chance, on one thread and on two."""
+    where = {"PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[1]}"}
+    expected = finish(start("-c", KILLED, str(tmp_path / "whole"), case, "1", **where))[0]
+    chance, kills, printed = np.random.default_rng(1), 0, ""
+    while not printed:
+        process = start("-c", KILLED, str(tmp_path / "cut"), case, str(1 + kills % 2), **where)
+        if kills < 5:
+            if kills:
+                wait_for(tmp_path / "cut")
+            time.sleep(chance.uniform(0, 0.2))
+            process.kill()
+        printed = process.communicate(timeout=100)[0]
+        kills += 1
+    assert printed == expected
+
+
+def wait_for(path, seconds=30):
+    """Until something is written there: importing takes most of the time."""
+    before, end = path.exists() and path.stat().st_mtime_ns, time.monotonic() + seconds
+    while time.monotonic() < end and (path.exists() and path.stat().st_mtime_ns) == before:
+        time.sleep(0.005)
+
+
+def test_a_run_that_has_ended_returns_at_once(path):
+    seen = []
+
+    class See(Callback):
+        def on_start(self, training):
+            seen.append(training)
+
+    whole = run(path, callbacks=[See()])
+    assert_same(run(path, callbacks=[See()]), whole)
+    assert len(seen) == 1
+
+
+def test_the_number_of_threads_may_change_and_checkpoints_change_no_bit(path):
+    whole = run()
+    with pytest.raises(ZeroDivisionError):
+        run(path, callbacks=[Cut(2)], n_threads=1)
+    assert_same(run(path, n_threads=2), whole)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"learning_rate": 0.1}, "learning_rate: 0.05 there, 0.1 here"),
+        ({"X": X + 1}, "X, y and sample_weight"),
+        ({"epochs": 7}, "epochs: 6 there, 7 here"),
+        ({"optimizer": Adam()}, "optimizer: SGD with"),
+        ({"normalization": "layer"}, "normalization"),
+        ({"dropout": 0.1, "l2": 1.0}, "regularization"),
+        ({"engine": "loops"}, "engine: lanes there, loops here"),
+    ],
+)
+def test_another_run_is_refused_and_nothing_is_lost(changes, words, path):
+    with pytest.raises(ZeroDivisionError):
+        run(path, callbacks=[Cut(2)])
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"expected a checkpoint of this run, got one of another .*{words}"):
+        run(path, **changes)
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_other_files_are_refused(path):
+    save(Network([2, 2]), path)
+    with pytest.raises(ValueError, match="expected a checkpoint of format 1, got another file"):
+        run(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ValueError, match="another digest than it says"):
+        run(path)
+
+
+def test_two_at_once_on_one_path(path):
+    class Second(Callback):
+        def on_epoch(self, training):
+            with pytest.raises(BlockingIOError, match=r"run\.mlp: another process keeps a run there"):
+                run(path)
+
+    assert_same(run(path, callbacks=[Second()]), run())
+
+
+def test_it_is_written_as_seldom_as_asked(path, monkeypatch):
+    written, write = [], Keeper.write
+    monkeypatch.setattr(Keeper, "write", lambda self, **given: (written.append(given), write(self, **given)))
+    run(Checkpoint(path, every=1000))
+    assert written == [{"done": True}]
+    path.unlink()
+    run(Checkpoint(path, every=0))
+    assert len(written) == 1 + 6 + 1
+
+
+@pytest.mark.parametrize("every", [-1, "often", float("nan")])
+def test_no_time_is_refused(every):
+    with pytest.raises((TypeError, ValueError), match=r"Checkpoint\(every\): expected a number >= 0"):
+        Checkpoint("run.mlp", every)

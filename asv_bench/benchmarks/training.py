@@ -51,7 +51,7 @@ class EpochRatio:
 
 
 class CheckpointRatio:
-    """A fit's time with a checkpoint, written as seldom as it is by default, over its time without; two seconds each."""
+    """A fit's time with a checkpoint, written as seldom as by default, over its time without; two seconds each."""
 
     param_names = ("network",)
     params = (["2-8-2 batch 4", "64-100-10 batch 200", "784-256-256-10 batch 128"],)

@@ -120,13 +120,10 @@ class Keeper(Callback):
         return bool(self.found and self.found["done"])
 
     def restore(self, training: Training) -> tuple[np.ndarray, np.ndarray]:
-        """Put back what was there: the history, and all that this keeps. Returns the order of the epoch that it was in,
+        """Put back what was found: the history, and all that this keeps. Returns the order of the epoch that it was in,
         and its figures so far.
         """
-        self.history = training.history
-        found, self.order, self.figures = self.found, np.arange(0), NOTHING
-        if not found:
-            return self.order, self.figures
+        self.history, found = training.history, self.found or {}
         self.network.params[:], self.network.state[:] = found["params"], found["state"]
         for mine, kept in ((self.optimizer, found["optimizer"]), (self.schedule, found["schedule"])):
             vars(mine).update(vars(kept))
@@ -155,6 +152,9 @@ class Keeper(Callback):
         every = self.took / SHARE if self.every is None else self.every
         if time.perf_counter() - self.last >= every:
             self.write()
+
+    def on_start(self, training: Training) -> None:
+        self.history = training.history
 
     def on_epoch(self, training: Training) -> None:
         self.note(self.order)

@@ -119,7 +119,7 @@ def test_a_run_that_is_killed(case, tmp_path):
     chance, kills, printed = np.random.default_rng(1), 0, ""
     while not printed:
         process = start("-c", KILLED, str(tmp_path / "cut"), case, str(1 + kills % 2), **where)
-        if kills < 5:
+        if kills < 3:
             if kills:
                 wait_for(tmp_path / "cut")
             time.sleep(chance.uniform(0, 0.2))

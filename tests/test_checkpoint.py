@@ -111,7 +111,7 @@ print(hashlib.sha256(params.tobytes() + state.tobytes() + repr(history).encode()
 """
 
 
-@pytest.mark.parametrize("case", ["adam, dropout and cosine", "by batch, with early stopping"])
+@pytest.mark.parametrize("case", ["by batch, with early stopping"])
 def test_a_run_that_is_killed(case, tmp_path):
     """kill -9 at moments of chance, on one thread and on two."""
     where = {"PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[1]}"}

@@ -128,7 +128,7 @@ def test_nothing_is_written_outside_of_any_buffer(chunks, n_threads, dtype, monk
 
 
 @compiled
-@pytest.mark.parametrize(("dtype", "n_threads"), [("float32", 2), ("float64", 1)])
+@pytest.mark.parametrize(("dtype", "n_threads"), [("float64", 2)])
 def test_a_sparse_X_makes_nothing_be_written_outside(dtype, n_threads, monkeypatch):
     works_in_parallel(monkeypatch, ENGINES["lanes"], 0)
     walk_the_edges(Guarded, dtype, n_threads, monkeypatch, thin=True)

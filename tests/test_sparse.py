@@ -61,7 +61,7 @@ def problems(draw, plain=False):
 
 
 @compiled
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     problems(),
     st.sampled_from(sorted(OPTIMIZERS)),

@@ -199,6 +199,37 @@ def test_files_of_this_version_load_for_ever(name):
 # --------------------------------------------------------------------------------------- how it is written
 
 
+def test_another_thread_may_train_on_while_it_is_written(path, monkeypatch):
+    """What is written is what the digest is of."""
+    network = Network([2, 3, 1], random_state=0)
+    before, sha256 = network.params.copy(), container.hashlib.sha256
+
+    def trains_on(*given):
+        network.params += 1
+        return sha256(*given)
+
+    monkeypatch.setattr(container.hashlib, "sha256", trains_on)
+    save(network, path)
+    monkeypatch.undo()
+    np.testing.assert_array_equal(load(path).params, before)
+
+
+def test_a_long_name(tmp_path):
+    path = tmp_path / ("n" * 240)
+    save(NETWORKS["plain"](), path)
+    assert load(path).sizes == (4, 8, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_no_file_and_stays_one(path):
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="expected a file or nothing there"):
+        save(NETWORKS["plain"](), path)
+    assert stat.S_ISFIFO(path.stat().st_mode)
+    with pytest.raises(ValueError, match="got a device or a pipe"):
+        load(path)
+
+
 def test_a_write_that_fails_leaves_the_old_file(path, monkeypatch):
     save(NETWORKS["plain"](), path)
     before = path.read_bytes()

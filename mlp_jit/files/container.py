@@ -44,7 +44,8 @@ def write(path: str | os.PathLike, content: Any, arrays: Mapping[str, np.ndarray
     The file appears at once, when all of it is on the disk: until then there is the old one, or none. It is a new file,
     with the permissions that new files have; where the path is a link, what it leads to is replaced. Raises OSError.
     """
-    little = {name: np.ascontiguousarray(array, array.dtype.newbyteorder("<")) for name, array in arrays.items()}
+    # Copies: another thread may train on, between the digest and the writing.
+    little = {name: np.array(array, array.dtype.newbyteorder("<"), order="C") for name, array in arrays.items()}
     parts = [array.reshape(-1).view(np.uint8).data for array in little.values()]
     head = _header(content, little)
     digest = hashlib.sha256(head)
@@ -52,7 +53,9 @@ def write(path: str | os.PathLike, content: Any, arrays: Mapping[str, np.ndarray
         digest.update(part)
     head = head.replace(NO_DIGEST.encode(), digest.hexdigest().encode(), 1)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    if target.exists() and not target.is_file():
+        raise OSError(f"{path}: expected a file or nothing there, got another kind")
+    temporary = target.with_name(f".{uuid.uuid4().hex}")
     try:
         with temporary.open("xb") as file:
             file.write(head)
@@ -98,8 +101,8 @@ def read(path: str | os.PathLike) -> tuple[Any, dict[str, np.ndarray]]:
 
     Raises ValueError that says what is wrong with any other file, and OSError where there is none that can be read.
     """
-    if os.path.isdir(path):
-        raise ValueError(f"{path}: expected a file, got a folder")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError(f"{path}: expected a file, got {'a folder' if os.path.isdir(path) else 'a device or a pipe'}")
     whole = Path(path).read_bytes()
     try:
         return _parsed(whole)

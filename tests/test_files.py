@@ -1,6 +1,7 @@
 """Files: what is loaded is what was saved, bit for bit, and what is no such file is refused with a reason."""
 
 import copy
+import dataclasses
 import errno
 import json
 import os
@@ -159,6 +160,36 @@ def test_other_objects_are_refused(model, path):
     with pytest.raises(TypeError, match="model: expected a Network, an MLPClassifier, an MLPRegressor or an optimizer"):
         save(model, path)
     assert not path.exists()
+
+
+def test_what_would_come_back_as_another_is_refused(path):
+    mine = dataclasses.replace(huber(0.5), ell=quantile().ell)  # under a name that is taken
+    with pytest.raises(TypeError, match="a loss of your own, 'huber'"):
+        save(Network([4, 1], loss=mine), path)
+    with pytest.raises(TypeError, match="a part of a network, whose output is 'relu'"):
+        save(NETWORKS["plain"]().part(1), path)
+
+    class Mine(Cosine):
+        pass
+
+    estimator = MLPRegressor(**BASIC, learning_rate=Mine()).fit(X, NUMBERS)
+    with pytest.raises(TypeError, match=r"optimizer\.schedule: Mine"):
+        save(estimator, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"RandomState": {"key": {"array": "k"}, "place": 10**6, "has_gauss": 0, "gauss": 0.0}},
+        {"SGD": {"momentum": 0.0, "nesterov": False, "moments": {"array": "m"}, "settings": {"array": "s"}, "t": 0}},
+    ],
+)
+def test_numbers_that_would_be_read_by_are_refused(said, path):
+    arrays = {"k": np.zeros(624, np.uint32), "m": np.zeros((1, 3)), "s": np.zeros(5)}
+    container.write(path, {"format": 1, "kind": "SGD", "model": said}, arrays)
+    with pytest.raises(ValueError, match=r"a generator at place 1000000|\(5,\) settings"):
+        load(path)
 
 
 def test_another_library_reads_the_same_arrays(path):

@@ -26,8 +26,9 @@ def save(model: Network | MLPClassifier | MLPRegressor | Optimizer, path: str | 
     learnt, an optimizer with its moments: what `load` returns predicts the same bits, and a `partial_fit`, a warm start
     or a `fit` with that optimizer goes on to the same bits.
 
-    Raises TypeError for other objects, subclasses among them, and OSError where the file cannot be written; what was
-    there before is there still. Warns UserWarning that names what a file cannot say: callbacks, functions of your own.
+    Raises TypeError for other objects, subclasses among them, and for a network or an estimator that has learnt with a
+    loss or a schedule of your own, without which it would not go on alike; and OSError where the file cannot be
+    written; what was there before is there still. Warns UserWarning that names what a file cannot say: callbacks, functions of your own.
     """
     kind, writer = type(model).__name__, Writer(KINDS | OF_ESTIMATORS)
     if type(model) is PLAIN.get(kind):
@@ -40,18 +41,21 @@ def save(model: Network | MLPClassifier | MLPRegressor | Optimizer, path: str | 
 
 
 def _said_of(estimator: Any, writer: Writer) -> dict[str, Any]:
-    """An estimator's parameters and its attributes."""
+    """An estimator's parameters, as far as they can be said, and its attributes. Raises NotSaid for one of these."""
     parameters, left_out = estimator.get_params(deep=False), []
     attributes = {
         name: value for name, value in estimator.__getstate__().items() if name not in parameters and name != VERSION
     }
-    content: dict[str, Any] = {"parameters": {}, "attributes": {}}
-    for part, values in (("parameters", parameters), ("attributes", attributes)):
-        for name, value in values.items():
-            try:
-                content[part][name] = writer.say(value, name.strip("_"))
-            except NotSaid as error:
-                left_out.append(str(error))
+    said = {}
+    for name, value in parameters.items():
+        try:
+            said[name] = writer.say(value, name)
+        except NotSaid as error:
+            left_out.append(str(error))
+    content = {
+        "parameters": said,
+        "attributes": {name: writer.say(value, name.strip("_")) for name, value in attributes.items()},
+    }
     if left_out:
         warnings.warn(
             f"left out of the file, which cannot say them: {', '.join(left_out)}; give parameters to `load`",

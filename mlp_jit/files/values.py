@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import validation
+from ..activations import OUTPUTS
 from ..losses import LOSSES, Loss, huber, quantile
 from ..network import Network
-from ..optimizers import OPTIMIZERS
+from ..optimizers import OPTIMIZERS, SETTINGS, Optimizer
 from ..schedules import SCHEDULES
 from .container import can_hold
 
@@ -51,9 +52,18 @@ def object_of(kind: type) -> Callable[[dict[str, Any]], Any]:
             known = {f.name for f in dataclasses.fields(kind) if not f.init}
             fields = {name: value for name, value in fields.items() if name in known}
         vars(made).update(fields)
+        if isinstance(made, Optimizer) and (made.settings.shape, made.moments.ndim) != ((SETTINGS,), 2):
+            raise ValueError(f"{made.settings.shape} settings and {made.moments.shape} moments of {made!r}")
         return made
 
     return again
+
+
+def _of_loss(loss: Loss) -> dict[str, Any]:
+    fields = {"name": loss.name, "parameter": loss.parameter}
+    if loss.name not in LOSSES or _loss(fields).ell is not loss.ell or _loss(fields).delta is not loss.delta:
+        raise NotSaid(f"a loss of your own, {loss.name!r}")
+    return fields
 
 
 def _loss(fields: dict[str, Any]) -> Loss:
@@ -62,6 +72,8 @@ def _loss(fields: dict[str, Any]) -> Loss:
 
 
 def _of_network(network: Network) -> dict[str, Any]:
+    if network.output not in OUTPUTS:
+        raise NotSaid(f"a part of a network, whose output is {network.output!r}")
     return {
         "sizes": list(network.sizes), "activation": list(network.activations), "output": network.output,
         "loss": network.loss_function, "normalization": list(network.normalizations), "skip": network.skips,
@@ -93,6 +105,9 @@ def _zeros(rng: Any, n_in: int, n_out: int) -> np.ndarray:
 
 
 def _random_state(fields: dict[str, Any]) -> np.random.RandomState:
+    key, place = fields["key"], fields["place"]
+    if key.shape != (624,) or key.dtype != np.uint32 or not 0 <= place <= 624:  # NumPy would read by it unchecked
+        raise ValueError(f"a generator at place {place} of a key {key.shape} {key.dtype}")
     rng = np.random.RandomState(0)
     rng.set_state(("MT19937", *(fields[name] for name in ("key", "place", "has_gauss", "gauss"))))
     return rng
@@ -106,7 +121,7 @@ def _of_random_state(rng: np.random.RandomState) -> dict[str, Any]:
 KINDS = {
     **{kind.__name__: Kind(kind, fields_of, object_of(kind)) for kind in (*OPTIMIZERS.values(), *SCHEDULES.values())},
     "Network": Kind(Network, _of_network, _network),
-    "Loss": Kind(Loss, lambda loss: {"name": loss.name, "parameter": loss.parameter}, _loss),
+    "Loss": Kind(Loss, _of_loss, _loss),
     "RandomState": Kind(np.random.RandomState, _of_random_state, _random_state),
 }
 

@@ -28,7 +28,8 @@ def save(model: Network | MLPClassifier | MLPRegressor | Optimizer, path: str | 
 
     Raises TypeError for other objects, subclasses among them, and for a network or an estimator that has learnt with a
     loss or a schedule of your own, without which it would not go on alike; and OSError where the file cannot be
-    written; what was there before is there still. Warns UserWarning that names what a file cannot say: callbacks, functions of your own.
+    written; what was there before is there still. Warns UserWarning that names what a file cannot say: callbacks,
+    functions of your own.
     """
     kind, writer = type(model).__name__, Writer(KINDS | OF_ESTIMATORS)
     if type(model) is PLAIN.get(kind):

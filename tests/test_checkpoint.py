@@ -179,7 +179,7 @@ def test_another_run_is_refused_and_nothing_is_lost(changes, words, path):
 
 def test_other_files_are_refused(path):
     save(Network([2, 2]), path)
-    with pytest.raises(ValueError, match="expected a checkpoint of format 1, got another file"):
+    with pytest.raises(ValueError, match="expected a checkpoint of format 2, got another file"):
         run(path)
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(ValueError, match="another digest than it says"):

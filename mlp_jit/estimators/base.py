@@ -1,6 +1,7 @@
 """What the two estimators share: from parameters and data to a trained network, and from X to its outputs."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from operator import is_
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..engines import ENGINES
 from ..initializers import scikit_learn
 from ..losses import Loss
 from ..network import Network
-from . import lbfgs, parameters, stochastic
+from . import checkpoints, lbfgs, parameters, stochastic
 from .held_out import HeldOut
 from .refusal import unchanged_if_refused
 from .scikit_learn import BaseEstimator, check_is_fitted, check_random_state, check_sample_weight, validate_data
@@ -85,33 +86,45 @@ class MultilayerPerceptron(BaseEstimator):
         each epoch, and with early_stopping it stands in for the part of X that would be set aside.
 
         The network's dtype follows X: float32 for float32, float64 for all else. Raises ValueError or TypeError for
-        data or parameters that make no sense, and ValueError where the weights diverge. Warns ConvergenceWarning when
+        data or parameters that make no sense, and ValueError where the weights diverge or `checkpoint` is of another
+        run, BlockingIOError where another process writes there. Warns ConvergenceWarning when
         max_iter iterations were not enough, UserWarning on Ctrl-C, what was learnt until then being kept.
         """
-        with unchanged_if_refused(self):
-            parameters.check(self)
-            train = self._prepare(X, y, sample_weight, (X_val, y_val, sample_weight_val))
-        return self._train(train)
+        with ExitStack() as held:
+            with unchanged_if_refused(self):
+                parameters.check(self)
+                train = self._prepare(X, y, sample_weight, (X_val, y_val, sample_weight_val), held)
+            return self._train(train)
 
     def _prepare(
-        self, X: Any, y: Any, sample_weight: Any, held_out: tuple = (None, None, None), *, incremental: bool = False
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: tuple = (None, None, None),
+        held: ExitStack | None = None,
     ) -> Callable[[], None]:
-        """All checks of the data and all that training starts from; what trains."""
+        """All checks of the data and all that training starts from; what trains. A whole fit comes with a context, in
+        which it holds its checkpoint; without one it is an epoch of a `partial_fit`.
+        """
+        incremental = held is None
         first = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         X, y = self._validate(X, y, incremental=incremental, reset=first)
         sample_weight = self._weights(sample_weight, X)
         self._learn_class_weights(y, sample_weight, incremental)
         sample_weight, given = self._weigh(y, sample_weight), self._held_out(*held_out)
-        rng = self._random_state = check_random_state(self.random_state)
+        self._random_state, keeper = check_random_state(self.random_state), None
+        if held and self.checkpoint is not None:
+            keeper = held.enter_context(checkpoints.keeper(self, X, y, sample_weight, given, first=first))
         if first:
-            self._initialize(X, y, rng)
+            self._initialize(X, y, self._random_state)
         network = self.network_
         if self._has_changed(network):  # set_params since the last fit
             network = self._network_of(self.coefs_, self.intercepts_)
             self._use(network)
         if self.solver == "lbfgs":
-            return lbfgs.prepare(self, network, X, y, sample_weight, given, first=first)
-        return stochastic.prepare(self, network, X, y, sample_weight, given, first=first, incremental=incremental)
+            return lbfgs.prepare(self, network, X, y, sample_weight, given, keeper, first=first)
+        return stochastic.prepare(self, network, X, y, sample_weight, given, keeper, first=first, incremental=incremental)
 
     def _has_changed(self, network: Network) -> bool:
         """Whether the parameters now ask for another network of these sizes."""

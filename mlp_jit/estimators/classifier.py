@@ -1,5 +1,6 @@
 """MLPClassifier: classes."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from ..interop.scikit_learn import in_order
 from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
 from ..schedules import Schedule
-from ..training import Callback
+from ..training import Callback, Checkpoint
 from . import parameters
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .class_weights import balanced, named
@@ -81,6 +82,10 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     engine : {"lanes", "loops", "vectorized"}
     n_threads : int or None
         At most this many threads; the result is the same for any. None for Numba's number.
+    checkpoint : path, Checkpoint or None
+        A file that `fit` writes as it goes: the same call goes on from it after a crash, to the same bits, see
+        `mlp_jit.fit`. It is refused where data or other parameters differ. lbfgs, which SciPy cannot halt, runs once
+        more over the gradients that it has asked for: all of them lie in memory and in the file.
 
     Attributes
     ----------
@@ -140,6 +145,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         callbacks: Sequence[Callback] | None = None,
         engine: str = DEFAULT,
         n_threads: int | None = None,
+        checkpoint: str | os.PathLike | Checkpoint | None = None,
     ) -> None:
         self._keep(locals())
 
@@ -254,7 +260,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
         with unchanged_if_refused(self):
             parameters.check(self)
             self._learn_classes(y, classes)
-            train = self._prepare(X, y, sample_weight, incremental=True)
+            train = self._prepare(X, y, sample_weight)
         return self._train(train)
 
     def _learn_classes(self, y: Any, classes: Any) -> None:

@@ -12,8 +12,10 @@ from ..engines.contract import Recipe
 from ..network import Network
 from ..optimizers import SGD
 from ..training import History, Training
+from ..training.checkpoint import Attributes, Keeper, Learnt, Part, digest
 from ..training.data import Data
 from ..training.fit import end_callbacks, interrupted
+from . import checkpoints
 from .figure import Figure, half_squares
 from .held_out import HeldOut
 from .report import Report
@@ -69,9 +71,10 @@ def prepare(
     y: np.ndarray,
     sample_weight: Any,
     held_out: HeldOut | None,
+    keeper: Keeper | None,
     *,
     first: bool,
-) -> Callable[[], None]:
+) -> Callable[[], Any]:
     """What minimises L over the parameters of `network`, and writes what came of it into the estimator's attributes.
 
     Ctrl-C keeps the last finished iteration. Warns ConvergenceWarning as scikit-learn does. Raises ImportError without
@@ -83,10 +86,70 @@ def prepare(
         raise ImportError("solver='lbfgs' is SciPy's: pip install 'mlp_jit[lbfgs]'") from None
     _refuse(estimator, network, held_out)
     objective = Objective(estimator, network, X, y, sample_weight)
-    return partial(_minimize, estimator, network, objective, optimize, first)
+    if keeper is None:
+        return partial(_minimize, estimator, network, objective, None, optimize, first)
+    if keeper.done:
+        keeper.keep(**_ended(estimator, network))
+        return keeper.restore
+    remembered = Remembered(objective, keeper)
+    return partial(_keep, partial(_minimize, estimator, network, objective, remembered, optimize, first), remembered,
+                   _ended(estimator, network))  # fmt: skip
 
 
-def _minimize(estimator: Any, network: Network, objective: Objective, optimize: Any, first: bool) -> None:
+class Remembered:
+    """An objective that remembers, in a checkpoint, all that it has been asked.
+
+    SciPy's minimiser cannot be halted. After a crash it starts once more, and is told what is known as long as it asks
+    for it: the way it went then it goes again.
+    """
+
+    def __init__(self, objective: Objective, keeper: Keeper) -> None:
+        self.objective, self.keeper, self.asked = objective, keeper, 0
+        self.places: list[str] = []
+        self.losses: list[float] = []
+        self.gradients: list[np.ndarray] = []
+        keeper.keep(evaluations=Attributes(self, ("places", "losses", "gradients")))
+        if keeper.found:
+            keeper.restore()
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        place, k = digest(theta), self.asked
+        if self.places[k : k + 1] != [place]:
+            L, g = self.objective(theta)
+            for known, new in ((self.places, place), (self.losses, L), (self.gradients, g)):
+                known[k:] = [new]
+        self.asked += 1
+        return self.losses[k], self.gradients[k].copy()
+
+    @property
+    def on_known_ground(self) -> bool:
+        """Whether the next answer may be known."""
+        return self.asked < len(self.places)
+
+
+def _ended(estimator: Any, network: Network) -> dict[str, Part]:
+    """What a checkpoint keeps of a run that has come to its end."""
+    return {"network": Learnt(network), "curves": checkpoints.curves(estimator)}
+
+
+def _keep(minimize: Callable[[], bool], remembered: Remembered, ended: dict[str, Part]) -> None:
+    """Minimise; however that ends, write the checkpoint."""
+    keeper = remembered.keeper
+    try:
+        done = minimize()
+    except BaseException:
+        keeper.write()
+        raise
+    if done:
+        del keeper.parts["evaluations"]
+        keeper.keep(**ended)
+    keeper.write(done=done)
+
+
+def _minimize(
+    estimator: Any, network: Network, objective: Objective, remembered: Remembered | None, optimize: Any, first: bool
+) -> bool:
+    """Whether it came to its end, before a Ctrl-C."""
     _begin_curves(estimator, first)
     training = Training(network, History(), estimator.max_iter)
     callbacks = [*([Report(bar=True)] if estimator.verbose else []), *(estimator.callbacks or ())]
@@ -95,6 +158,10 @@ def _minimize(estimator: Any, network: Network, objective: Objective, optimize: 
         network.params[:] = intermediate_result.x
         training.history.loss.append(objective.reported(intermediate_result.fun, intermediate_result.x))
         estimator.loss_curve_.append(training.history.loss[-1])
+        if remembered:
+            if remembered.on_known_ground:
+                return
+            remembered.keeper.write_if_due()
         for callback in callbacks:
             callback.on_epoch(training)
         if training.history.stopped:
@@ -106,7 +173,7 @@ def _minimize(estimator: Any, network: Network, objective: Objective, optimize: 
             started.append(callback)
             callback.on_start(training)
         result = optimize.minimize(
-            objective,
+            remembered or objective,
             network.params.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
@@ -118,10 +185,12 @@ def _minimize(estimator: Any, network: Network, objective: Objective, optimize: 
         estimator.loss_ = objective.reported(result.fun, result.x)
         if result.status != 0 and not training.history.stopped:
             _warn(result, estimator)
+        return True
     except KeyboardInterrupt:
         training.history.stopped = interrupted(len(training.history.loss))
         estimator.n_iter_ = len(training.history.loss)
         estimator.loss_ = training.history.loss[-1] if training.history.loss else np.nan
+        return False
     finally:
         end_callbacks(started, training)
 

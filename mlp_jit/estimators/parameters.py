@@ -1,5 +1,6 @@
 """What each constructor parameter may be, checked when `fit` starts; messages are scikit-learn's."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -13,7 +14,7 @@ from ..losses import Loss
 from ..network import NORMALIZATIONS
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Schedule
-from ..training import Callback
+from ..training import Callback, Checkpoint
 
 ACTIVATIONS = {**{name: name for name in HIDDEN}, "logistic": "sigmoid"}  # scikit-learn's names and ours: ours
 
@@ -51,7 +52,7 @@ def among(*names: str) -> Rule:
     return Rule(f"a str among {{{listed}}}", lambda x: isinstance(x, str) and x in names)
 
 
-def instance(kind: type, text: str) -> Rule:
+def instance(kind: type | tuple[type, ...], text: str) -> Rule:
     return Rule(text, lambda x: isinstance(x, kind))
 
 
@@ -73,7 +74,10 @@ KINDS = Rule(
     "a sequence of such names or None", lambda x: _is_array_like(x) and all(k is None or k in NORMALIZATIONS for k in x)
 )
 DICTS = Rule("a list of 'dict'", lambda x: isinstance(x, list | tuple) and all(isinstance(w, dict) for w in x))
+PATH = instance((str, os.PathLike), "an instance of 'str' or 'os.PathLike'")
 INFINITY = Rule("a float among {inf}", lambda x: isinstance(x, Real) and x == np.inf)
+
+APART = ("n_threads", "verbose", "callbacks", "checkpoint")  # what a fit learns does not depend on these
 
 REGRESSION_LOSSES = {
     "squared_error": "half_squared_error",  # what scikit-learn means by it
@@ -121,6 +125,7 @@ RULES: dict[str, list[Rule]] = {
     "callbacks": [CALLBACKS, NONE],
     "engine": [among(*ENGINES)],
     "n_threads": [integer(1), NONE],
+    "checkpoint": [PATH, instance(Checkpoint, "an instance of 'mlp_jit.Checkpoint'"), NONE],
 }
 
 

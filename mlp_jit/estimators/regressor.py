@@ -1,5 +1,6 @@
 """MLPRegressor: numbers."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..engines import DEFAULT
 from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
 from ..schedules import Schedule
-from ..training import Callback
+from ..training import Callback, Checkpoint
 from . import parameters
 from .base import FLOATS, SPARSE, MultilayerPerceptron
 from .metrics import d2, r2
@@ -74,6 +75,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         callbacks: Sequence[Callback] | None = None,
         engine: str = DEFAULT,
         n_threads: int | None = None,
+        checkpoint: str | os.PathLike | Checkpoint | None = None,
     ) -> None:
         self._keep(locals())
 
@@ -127,7 +129,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         """One epoch on X and y, going on from the last one."""
         with unchanged_if_refused(self):
             parameters.check(self)
-            train = self._prepare(X, y, sample_weight, incremental=True)
+            train = self._prepare(X, y, sample_weight)
         return self._train(train)
 
     # ----------------------------------------------------------------------------------- predictions

@@ -17,7 +17,7 @@ from ..training import History, Training
 from ..training.checkpoint import NOTHING
 from ..training.data import Data
 from ..training.fit import run, seed
-from . import stopping
+from . import checkpoints, stopping
 from .figure import Figure, ReportedEpochs
 from .held_out import HeldOut, Validation, split
 from .report import Report
@@ -103,6 +103,7 @@ def prepare(
     y: np.ndarray,
     sample_weight: np.ndarray | None,
     held_out: HeldOut | None,
+    keeper: Any,
     *,
     first: bool,
     incremental: bool,
@@ -125,7 +126,11 @@ def prepare(
     if held_out is not None:
         validate = Validation(estimator, training, held_out, epochs)
     report = [Report(bar=not incremental)] if estimator.verbose else []
-    callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *(estimator.callbacks or ())]
+    kept = [keeper] if keeper else []
+    callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *kept, *(estimator.callbacks or ())]
+    if keeper:
+        epochs.keeper = keeper
+        keeper.keep_training(training, **checkpoints.parts(estimator))
 
     def descend() -> None:
         run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)

@@ -146,7 +146,9 @@ class Writer:
         if type(value) is tuple:
             return {"tuple": self._each(value, place)}
         if type(value) is dict:
-            return {"dict": [self._each(pair, f"{place}.{k}") for k, pair in enumerate(value.items())]}
+            names = value if all(isinstance(key, str) for key in value) else range(len(value))
+            pairs = zip(value.items(), names, strict=True)
+            return {"dict": [[self.say(key, place), self.say(one, f"{place}.{name}")] for (key, one), name in pairs]}
         if isinstance(value, np.ndarray):
             return self._array(value, place)
         if type(value) in self.by_type:
@@ -163,6 +165,8 @@ class Writer:
 
     def _array(self, array: np.ndarray, place: str) -> Any:
         if can_hold(array):
+            while place in self.arrays:
+                place += "'"
             self.arrays[place] = array
             return {"array": place}
         if array.dtype.kind in "UO":  # classes and names of columns

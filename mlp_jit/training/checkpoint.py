@@ -1,16 +1,17 @@
 """Checkpoints: a fit that died goes on from what it wrote last, and ends with the bits of one that was never cut.
 
-All that the rest of a fit depends on goes into the file: parameters and running statistics, the optimizer with its
-moments and t, the schedule, the generator, the present order and how far it has come, dropout's seed, the history, and
-early stopping with its best. What the run is stands there, too: another one is refused.
+All that the rest of a fit depends on goes into the file, part by part: parameters and running statistics, the optimizer
+with its moments and t, the schedule, the generator, the present order and how far it has come, the history, and early
+stopping with its best. What the run is stands there, too: another one is refused.
 """
 
 import dataclasses
 import hashlib
 import os
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,17 +19,18 @@ from .. import validation
 from ..engines.contract import FIGURES
 from ..files import container
 from ..files.values import Reader, Writer
+from ..losses import Loss
 from ..network import Network
 from ..optimizers import Optimizer
 from ..schedules import Schedule
-from .callbacks import Callback, EarlyStopping
+from .callbacks import Callback
 from .data import Data
-from .history import History, Training
+from .history import Training
 
-FORMAT, KIND = 1, "checkpoint"
+FORMAT, KIND = 2, "checkpoint"
 SHARE = 0.02  # of the time that writing may take
+SLICE = 1 << 22  # bytes of an array that are digested at a time
 NOTHING = np.empty((0, FIGURES))
-CHANGING = ("patience", "tol")  # what does not change in an EarlyStopping
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,58 +50,194 @@ class Checkpoint:
             validation.number("Checkpoint(every)", self.every, 0)
 
 
+# --------------------------------------------------------------------------------------- what a run is
+
+
 def described(network: Network, data: Data, held_out: Data | None, **settings: Any) -> dict[str, str]:
     """What a run is, in words and digests: two runs are the same where all of these are."""
     layers = {"sizes": network.sizes, "activation": network.activations, "output": network.output,
-              "loss": (network.loss_name, network.loss_parameters.tolist()), "dtype": network.dtype.name,
-              "normalization": network.normalizations, "skip": network.skips}  # fmt: skip
+              "loss": network.loss_function, "dtype": network.dtype.name, "normalization": network.normalizations,
+              "skip": network.skips}  # fmt: skip
     sets = {"X, y and sample_weight": data, "validation_data": held_out}
-    digests = {name: None if part is None else digest(part) for name, part in sets.items()}
-    return {name: str(value) for name, value in (layers | settings | digests).items()}
+    digests = {name: part and digest(part.X, part.y, part.sample_weight) for name, part in sets.items()}
+    return {name: in_words(value) for name, value in (layers | settings | digests).items()}
 
 
-def digest(data: Data) -> str:
-    """A digest of all samples, slice by slice."""
+def in_words(value: Any) -> str:
+    """A setting, the same in every process: an optimizer, a schedule or a loss by the numbers it was made with."""
+    if isinstance(value, Loss):
+        return f"{value.name} {value.parameter}"
+    if isinstance(value, Optimizer | Schedule):
+        given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+        return f"{type(value).__name__} with {given}"
+    return str(getattr(value, "__qualname__", value))
+
+
+def digest(*arrays: Any) -> str:
+    """A digest of arrays and sparse matrices, a slice at a time."""
     found = hashlib.sha256()
-    for X, *others in data.parts():
-        for array in (*((X.data, X.indices, X.indptr) if validation.is_sparse(X) else (X,)), *others):
-            found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    for array in arrays:
+        for part in (array.data, array.indices, array.indptr) if validation.is_sparse(array) else (array,):
+            if part is not None:
+                found.update(f"{part.dtype}{part.shape}".encode())
+                for rows in _slices(part):
+                    found.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
     return found.hexdigest()[:16]
 
 
-class Keeper(Callback):
-    """The checkpoint of a fit under way: a callback that comes right after early stopping, which belongs to its state.
+def _slices(array: np.ndarray) -> Iterator[np.ndarray]:
+    rows = max(1, SLICE * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
 
-    Raises BlockingIOError where another process keeps a run there, and ValueError where the file is of another run, or
-    no checkpoint.
+
+# --------------------------------------------------------------------------------------- what is kept of it
+
+
+class Part(Protocol):
+    """A part of a run's state: how a file says it, and how it is put back."""
+
+    def said(self) -> Any:
+        """What a `files.values.Writer` can say."""
+
+    def put_back(self, kept: Any) -> None:
+        """What was said, read again, becomes the present state. Raises ValueError where it does not fit."""
+
+
+class Attributes:
+    """Some attributes of an object, by name: those that there are."""
+
+    def __init__(self, of: Any, names: Iterable[str]) -> None:
+        self.of, self.names = of, tuple(names)
+
+    def said(self) -> dict[str, Any]:
+        return {name: vars(self.of)[name] for name in self.names if name in vars(self.of)}
+
+    def put_back(self, kept: Any) -> None:
+        if not isinstance(kept, dict) or not set(kept) <= set(self.names):
+            raise ValueError(f"{kept!r:.99} for attributes of a {type(self.of).__name__}")
+        vars(self.of).update(kept)
+
+
+class Whole:
+    """An optimizer or a schedule, which others hold: its attributes are put back, the object stays."""
+
+    def __init__(self, of: Optimizer | Schedule) -> None:
+        self.of = of
+
+    def said(self) -> Any:
+        return self.of
+
+    def put_back(self, kept: Any) -> None:
+        if type(kept) is not type(self.of):
+            raise ValueError(f"a {type(kept).__name__} for a {type(self.of).__name__}")
+        vars(self.of).update(vars(kept))
+
+
+class Learnt:
+    """A network's parameters and running statistics."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def said(self) -> dict[str, np.ndarray]:
+        return {"params": self.network.params, "state": self.network.state}
+
+    def put_back(self, kept: Any) -> None:
+        for name, present in self.said().items():
+            if (kept[name].shape, kept[name].dtype) != (present.shape, present.dtype):
+                raise ValueError(f"{name} of shape {kept[name].shape} and dtype {kept[name].dtype}")
+            present[...] = kept[name]
+
+
+class Generator:
+    """Where a random generator stands."""
+
+    def __init__(self, rng: np.random.Generator | np.random.RandomState) -> None:
+        self.rng = rng
+
+    def said(self) -> Any:
+        return self.rng.bit_generator.state if isinstance(self.rng, np.random.Generator) else self.rng
+
+    def put_back(self, kept: Any) -> None:
+        if isinstance(self.rng, np.random.Generator):
+            self.rng.bit_generator.state = kept
+        else:
+            self.rng.set_state(kept.get_state(legacy=True))
+
+
+# --------------------------------------------------------------------------------------- the file of a run
+
+
+class Keeper:
+    """The checkpoint of a fit under way: `begin_at`, `keep`, then `restore` where something was `found`; `write`.
+
+    Used as a context, which lets go of the path in the end. Raises BlockingIOError where another process keeps a run
+    there, and ValueError where the file is of another run, or no checkpoint.
     """
 
-    def __init__(
-        self, checkpoint: str | os.PathLike | Checkpoint, run: dict[str, str], network: Network, optimizer: Optimizer,
-        schedule: Schedule, rng: Any, early_stopping: EarlyStopping | None, seed: int,
-    ) -> None:  # fmt: skip
+    def __init__(self, checkpoint: str | os.PathLike | Checkpoint, run: dict[str, str]) -> None:
         given = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
-        self.path, self.every, self.described = os.fspath(given.path), given.every, run
-        self.network, self.optimizer, self.schedule, self.rng = network, optimizer, schedule, rng
-        self.early_stopping, self.seed = early_stopping, seed
-        self.history = History()
+        self.path, self.every, self.run = os.fspath(given.path), given.every, run
+        self.parts: dict[str, Part] = {}
+        self.start: Any = None
         self.last, self.took = time.perf_counter(), 0.0
-        self.order, self.figures = np.arange(0), NOTHING
-        self.whole = False  # whether nothing has moved since order and figures were noted
         self.lock = Lock(f"{self.path}.lock")
         try:
             self.found = self._read()
         except BaseException:
-            self.close()
+            self.lock.release()
             raise
-        if self.found:
-            self.seed = self.found["seed"]
 
-    def close(self) -> None:
-        """Let others have the path."""
+    def __enter__(self) -> "Keeper":
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.lock.release()
 
-    # ----------------------------------------------------------------------------------- going on
+    @property
+    def done(self) -> bool:
+        """Whether the run has come to its end already."""
+        return bool(self.found and self.found["done"])
+
+    def begin_at(self, rng: np.random.Generator | np.random.RandomState) -> None:
+        """Before anything is drawn: where something was found, put `rng` to where it stood when the run began."""
+        if self.found:
+            self._put_back(Generator(rng), "start", self.found)
+        writer = Writer()
+        self.start = writer.say(Generator(rng).said(), "start"), {k: a.copy() for k, a in writer.arrays.items()}
+        self.parts["rng"] = Generator(rng)
+
+    def keep(self, **parts: Part) -> None:
+        """All that is kept, from now on. Raises TypeError for what a file cannot say."""
+        self.parts |= parts
+        self._say(Writer(), False)
+
+    def restore(self) -> None:
+        """Put back what was found."""
+        for name, part in self.parts.items():
+            self._put_back(part, name, self.found["parts"] if self.found else {})
+
+    def write_if_due(self) -> None:
+        """Write the file, if the last time is long enough ago. Raises OSError."""
+        every = self.took / SHARE if self.every is None else self.every
+        if time.perf_counter() - self.last >= every:
+            self.write()
+
+    def write(self, *, done: bool = False) -> None:
+        """Write the file. Raises OSError."""
+        started, writer = time.perf_counter(), Writer()
+        state = self._say(writer, done)
+        content = {"format": FORMAT, "kind": KIND, "run": self.run, "state": state}
+        container.write(self.path, content, writer.arrays)
+        self.last = time.perf_counter()
+        self.took = self.last - started
+
+    def _say(self, writer: Writer, done: bool) -> dict[str, Any]:
+        start, arrays = self.start
+        writer.arrays |= arrays
+        parts = {name: part.said() for name, part in self.parts.items()}
+        return {"done": done, "start": start, "parts": writer.say(parts, "parts")}
 
     def _read(self) -> dict[str, Any] | None:
         if not os.path.exists(self.path):
@@ -108,35 +246,40 @@ class Keeper(Callback):
         if not isinstance(content, dict) or content.get("kind") != KIND or content.get("format") != FORMAT:
             raise ValueError(f"{self.path}: expected a checkpoint of format {FORMAT}, got another file")
         run = content["run"]
-        other = [name for name in self.described if run.get(name) != self.described[name]]
+        other = [name for name in self.run if run.get(name) != self.run[name]]
         if other:
-            differs = "; ".join(f"{name}: {run.get(name)} there, {self.described[name]} here" for name in other)
+            differs = "; ".join(f"{name}: {run.get(name)} there, {self.run[name]} here" for name in other)
             raise ValueError(f"{self.path}: expected a checkpoint of this run, got one of another ({differs})")
         return Reader(arrays).fields(content["state"])
 
-    @property
-    def done(self) -> bool:
-        """Whether the run has come to its end already."""
-        return bool(self.found and self.found["done"])
+    def _put_back(self, part: Part, name: str, kept: dict[str, Any]) -> None:
+        try:
+            part.put_back(kept[name])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"{self.path}: expected a checkpoint of this run, got {name!r} with {error}") from None
 
-    def restore(self, training: Training) -> tuple[np.ndarray, np.ndarray]:
-        """Put back what was found: the history, and all that this keeps. Returns the order of the epoch that it was in,
-        and its figures so far.
-        """
-        self.history, found = training.history, self.found or {}
-        self.network.params[:], self.network.state[:] = found["params"], found["state"]
-        for mine, kept in ((self.optimizer, found["optimizer"]), (self.schedule, found["schedule"])):
-            vars(mine).update(vars(kept))
-        vars(self.history).update(found["history"])
-        if self.early_stopping is not None:
-            vars(self.early_stopping).update(found["early_stopping"])
-        if isinstance(self.rng, np.random.Generator):
-            self.rng.bit_generator.state = found["rng"]
-        else:
-            self.rng.set_state(found["rng"])
-        return found["order"], found["figures"].reshape(-1, FIGURES)
 
-    # ----------------------------------------------------------------------------------- writing
+class EpochKeeper(Keeper, Callback):
+    """That of a fit by epochs: a callback that comes right after early stopping, which belongs to its state."""
+
+    def __init__(self, checkpoint: str | os.PathLike | Checkpoint, run: dict[str, str]) -> None:
+        super().__init__(checkpoint, run)
+        self.order, self.figures = np.arange(0), NOTHING
+        self.whole = False  # whether nothing has moved since order and figures were noted
+
+    def keep_training(self, training: Training, **parts: Part) -> None:
+        """The network, the history, the order and the figures, and these parts."""
+        history = Attributes(training.history, vars(training.history))
+        self.order = np.arange(0)
+        self.keep(network=Learnt(training.network), history=history, epoch=Attributes(self, ("order", "figures")),
+                  **parts)  # fmt: skip
+
+    def last_order(self, n_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Once restored: the order of the epoch that the run was in, and its figures so far."""
+        order, figures = self.order, self.figures.reshape(-1, FIGURES)
+        if not np.array_equal(np.sort(order), np.arange(n_samples)):
+            raise ValueError(f"{self.path}: expected an order of {n_samples} samples, got {order}")
+        return order, figures
 
     def begin(self, order: np.ndarray) -> None:
         """An epoch in this order."""
@@ -149,12 +292,7 @@ class Keeper(Callback):
     def note(self, order: np.ndarray, figures: np.ndarray = NOTHING) -> None:
         """The state is whole: this order, so many steps of it done; an epoch that has ended has none."""
         self.order, self.figures, self.whole = order, figures, True
-        every = self.took / SHARE if self.every is None else self.every
-        if time.perf_counter() - self.last >= every:
-            self.write()
-
-    def on_start(self, training: Training) -> None:
-        self.history = training.history
+        self.write_if_due()
 
     def on_epoch(self, training: Training) -> None:
         self.note(self.order)
@@ -164,41 +302,23 @@ class Keeper(Callback):
         if self.whole:
             self.write()
 
-    def write(self, done: bool = False) -> None:
-        """Write the file. Raises OSError."""
-        started = time.perf_counter()
-        writer, rng, early = Writer(), self.rng, self.early_stopping
-        state = {
-            "done": done,
-            "seed": self.seed,
-            "params": self.network.params,
-            "state": self.network.state,
-            "optimizer": self.optimizer,
-            "schedule": self.schedule,
-            "history": vars(self.history),
-            "early_stopping": early and {k: v for k, v in vars(early).items() if k not in CHANGING},
-            "rng": rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(),
-            "order": self.order,
-            "figures": self.figures,
-        }
-        said = {name: writer.say(value, name) for name, value in state.items()}
-        container.write(
-            self.path, {"format": FORMAT, "kind": KIND, "run": self.described, "state": said}, writer.arrays
-        )
-        self.last = time.perf_counter()
-        self.took = self.last - started
-
 
 class Lock:
     """A file that one process holds at a time, and that is free again when it dies."""
 
     def __init__(self, path: str) -> None:
-        self.path, self.file = path, open(path, "ab")  # noqa: SIM115
-        try:
-            _hold(self.file)
-        except OSError:
-            self.file.close()
-            raise BlockingIOError(f"{path.removesuffix('.lock')}: another process keeps a run there") from None
+        self.path = path
+        while True:
+            self.file = open(path, "ab")  # noqa: SIM115
+            try:
+                _hold(self.file)
+            except OSError:
+                self.file.close()
+                raise BlockingIOError(f"{path.removesuffix('.lock')}: another process keeps a run there") from None
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(self.file.fileno()), os.stat(path)):
+                    return
+            self.file.close()  # its holder had just removed it: this file has no name any more
 
     def release(self) -> None:
         """Let go of it, and remove it while nobody else can hold it."""

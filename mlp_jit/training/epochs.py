@@ -10,7 +10,7 @@ import numpy as np
 
 from ..engines.contract import FIGURES, Samples, Session, mean_loss
 from ..schedules import Schedule
-from .checkpoint import NOTHING, Keeper
+from .checkpoint import NOTHING, EpochKeeper
 from .data import Data
 
 SECONDS_PER_CALL = 0.1
@@ -23,7 +23,7 @@ class Epochs:
         self.session, self.data = session, data
         self.schedule, self.learning_rate = schedule, learning_rate
         self.batch_size = session.recipe.batch_size
-        self.keeper: Keeper | None = None
+        self.keeper: EpochKeeper | None = None
         self.steps_per_call = max(1, int(2e8 / (self.batch_size * session.plan.params.size)))  # until a call is timed
 
     def run(self, epoch: int, order: np.ndarray, done: np.ndarray = NOTHING) -> tuple[float, float]:

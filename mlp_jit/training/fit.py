@@ -4,6 +4,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..network import Network, generator
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Cosine, Schedule
 from .callbacks import Callback, EarlyStopping
-from .checkpoint import NOTHING, Checkpoint, Keeper, described
+from .checkpoint import NOTHING, Attributes, Checkpoint, EpochKeeper, Part, Whole, described
 from .data import Data
 from .epochs import Epochs, evaluate
 from .history import History, Training
@@ -125,7 +126,6 @@ def fit(
         l2=validation.number("l2", l2, 0),
         l2_per_sample=bool(l2_per_sample),
         dropout=dropout,
-        seed=seed(rng) if np.any(dropout) else 0,
         clip_value=np.inf if clip_value is None else validation.number("clip_value", clip_value, 0, open_minimum=True),
         clip_norm=np.inf if clip_norm is None else validation.number("clip_norm", clip_norm, 0, open_minimum=True),
     )
@@ -136,36 +136,30 @@ def fit(
     rate = validation.number("learning_rate", learning_rate, 0, open_minimum=True)
     n_threads = validation.n_threads(n_threads)
     calls = _callbacks(callbacks, early_stopping)
+    stopping = calls[0] if early_stopping is not None and isinstance(calls[0], EarlyStopping) else None
     keeper = None
     if checkpoint is not None:
-        rules = dataclasses.replace(regularization, seed=0)
-        stopping = calls[0] if early_stopping is not None and isinstance(calls[0], EarlyStopping) else None
         run_is = described(
-            network, data, held_out, optimizer=_settings(stepper), learning_rate=rate, schedule=_settings(pacer),
-            batch_size=batch_size, epochs=epochs, shuffle=bool(shuffle), regularization=rules, engine=engine,
+            network, data, held_out, optimizer=stepper, learning_rate=rate, schedule=pacer, batch_size=batch_size,
+            epochs=epochs, shuffle=bool(shuffle), regularization=regularization, engine=engine,
             early_stopping=stopping and (stopping.patience, stopping.tol),
         )  # fmt: skip
-        keeper = Keeper(checkpoint, run_is, network, stepper, pacer, rng, stopping, regularization.seed)
-        calls.insert(0 if stopping is None else 1, keeper)
-        regularization = dataclasses.replace(regularization, seed=keeper.seed)
-        if keeper.done:
-            keeper.restore(Training(network, history, epochs))
-            keeper.close()
-            return history
-    session = kind(network, Recipe(stepper, batch_size, regularization, n_threads))
-    runner = Epochs(session, data, pacer, rate)
-    runner.keeper = keeper
-    try:
-        run(
-            Training(network, history, epochs),
-            runner,
-            None if held_out is None else partial(_validate, session, held_out),
-            calls,
-            rng if shuffle else None,
-        )
-    finally:
+        keeper = EpochKeeper(checkpoint, run_is)
+    with keeper or nullcontext():
         if keeper:
-            keeper.close()
+            keeper.begin_at(rng)
+        drawn = seed(rng) if np.any(dropout) else 0
+        session = kind(network, Recipe(stepper, batch_size, dataclasses.replace(regularization, seed=drawn), n_threads))
+        runner, training = Epochs(session, data, pacer, rate), Training(network, history, epochs)
+        if keeper:
+            parts: dict[str, Part] = {"optimizer": Whole(stepper), "schedule": Whole(pacer)}
+            if stopping is not None:
+                parts["early_stopping"] = Attributes(stopping, vars(stopping).keys() - {"patience", "tol"})
+            keeper.keep_training(training, **parts)
+            calls.insert(0 if stopping is None else 1, keeper)
+            runner.keeper = keeper
+        validate = None if held_out is None else partial(_validate, session, held_out)
+        run(training, runner, validate, calls, rng if shuffle else None)
     return history
 
 
@@ -178,6 +172,9 @@ def run(
 ) -> None:
     """All epochs of a checked fit: `validate` adds its figures to the history of each, `rng` is None for no shuffle."""
     history, keeper, ended = training.history, runner.keeper, False
+    if keeper and keeper.done:
+        keeper.restore()
+        return
     started: list[Callback] = []
     order, done = np.arange(len(runner.data)), NOTHING
     try:
@@ -185,7 +182,8 @@ def run(
             started.append(callback)
             callback.on_start(training)
         if keeper and keeper.found:
-            order, done = keeper.restore(training)
+            keeper.restore()
+            order, done = keeper.last_order(order.size)
         while len(history.loss) < training.epochs and not history.stopped:
             if rng is not None and len(done) == 0:
                 # A shuffle of the last order: so scikit-learn uses a RandomState's draws.
@@ -237,12 +235,6 @@ def end_callbacks(callbacks: list[Callback], training: Training) -> None:
             callbacks[0].on_end(training)
         finally:
             end_callbacks(callbacks[1:], training)
-
-
-def _settings(value: Any) -> str:
-    """The numbers that an optimizer or a schedule was made with."""
-    given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
-    return f"{type(value).__name__} with {given}"
 
 
 def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:

@@ -85,6 +85,14 @@ class FunctionFiles(FunctionCache):
         stamp = _digest(self._impl.locator.get_source_stamp(), sources_digest())
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, stamp)
 
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What was kept, or None: also where it cannot be made again from what was."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:  # LLVM may raise anything
+            log.debug("%s: not usable, compiling anew (%s)", self._name, error)
+            return None
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep what was compiled, where it can be written."""
         try:

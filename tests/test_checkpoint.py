@@ -9,8 +9,10 @@ import pytest
 from processes import finish, start
 from scipy import sparse
 
-from mlp_jit import Adam, Callback, Checkpoint, EarlyStopping, Network, fit, save
+from mlp_jit import Adam, Callback, Checkpoint, EarlyStopping, MLPClassifier, Network, fit, save
 from mlp_jit.engines import ENGINES
+from mlp_jit.estimators import lbfgs
+from mlp_jit.schedules import Constant
 from mlp_jit.training import epochs
 from mlp_jit.training.checkpoint import Keeper
 
@@ -100,6 +102,92 @@ def test_a_run_that_is_cut_within_an_epoch(case, path, monkeypatch):
         ended, runs = run(Checkpoint(path, every=0), case=case), runs + 1
     assert runs > 2
     assert_same(ended, whole)
+
+
+ESTIMATORS = {
+    "adam, dropout and cosine": {"dropout": 0.2, "learning_rate": "cosine"},
+    "early stopping, by batch": {"early_stopping": True, "n_iter_no_change": 2, "normalization": "batch", "tol": 0.01},
+    "sgd, slowing down": {
+        "solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.3, "tol": 1e-2, "n_iter_no_change": 1,
+    },
+    "lbfgs": {"solver": "lbfgs", "max_iter": 12},
+    "a generator of NumPy's": {"random_state": None, "early_stopping": True},
+}  # fmt: skip
+
+
+def estimator(case, checkpoint=None, callbacks=(), **changes):
+    """A fitted one: always the same call."""
+    np.random.seed(3)  # noqa: NPY002, which random_state=None goes by
+    given = {"hidden_layer_sizes": (6,), "batch_size": 20, "max_iter": 9, "random_state": 0} | ESTIMATORS[case]
+    found = MLPClassifier(**given | changes, checkpoint=checkpoint, callbacks=list(callbacks))
+    return found.fit(X, np.digitize(X[:, 0] + X[:, 1] ** 2, [0, 1]))
+
+
+def learnt(found):
+    kept = {
+        name: value for name, value in vars(found).items() if name[-1] == "_" and name not in ("coefs_", "intercepts_")
+    }
+    arrays = {"params": found.network_.params, "state": found.network_.state}
+    return {name: np.asarray(value).tolist() for name, value in (kept | arrays).items() if name != "_network_"}
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
+@pytest.mark.parametrize("case", ESTIMATORS)
+def test_an_estimator_that_is_cut_again_and_again(case, path):
+    whole = learnt(estimator(case, path.parent / "whole"))
+    if "None" not in str(ESTIMATORS[case]):
+        assert learnt(estimator(case)) == whole
+    every = Checkpoint(path, every=0)
+    for cuts in range(99):
+        try:
+            ended = estimator(case, every, [Cut(1 + cuts % 2)])
+            break
+        except ZeroDivisionError:
+            pass
+    assert cuts >= 2
+    assert learnt(ended) == whole
+    assert learnt(estimator(case, every, [Cut(1)])) == whole  # at once
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed", "ignore:Training interrupted")
+def test_lbfgs_goes_again_the_way_that_it_went(path, monkeypatch):
+    whole, asked = learnt(estimator("lbfgs")), []
+    objective = lbfgs.Objective.__call__
+    monkeypatch.setattr(lbfgs.Objective, "__call__", lambda self, theta: (asked.append(0), objective(self, theta))[1])
+    estimator("lbfgs", path, [Cut(7, KeyboardInterrupt)])
+    before = len(asked)
+    assert learnt(estimator("lbfgs", path)) == whole
+    once = len(asked)
+    estimator("lbfgs")
+    assert len(asked) - once == once  # none twice
+    assert 0 < before < once
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:lbfgs failed")
+def test_an_estimators_other_run_is_refused_and_the_estimator_unchanged(path):
+    first = estimator("lbfgs", path)
+    before = learnt(first)
+    for changes, words in (({"alpha": 1.0}, "alpha: 0.0001 there, 1.0 here"), ({"random_state": 1}, "random_state")):
+        with pytest.raises(ValueError, match=f"one of another .*{words}"):
+            first.set_params(**changes).fit(X, np.digitize(X[:, 0] + X[:, 1] ** 2, [0, 1]))
+        assert learnt(first) == before
+        first.set_params(alpha=0.0001, random_state=0)
+    with pytest.raises(ValueError, match="X, y and sample_weight"):
+        first.fit(X, X[:, 0] > 0)
+    with pytest.raises(ValueError, match="warm start from: None there"):
+        first.set_params(warm_start=True).fit(X, np.digitize(X[:, 0] + X[:, 1] ** 2, [0, 1]))
+    with pytest.raises(ValueError, match="'checkpoint' parameter of MLPClassifier must be an instance of 'str'"):
+        estimator("lbfgs", 3)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_an_unknown_schedule_is_refused_before_anything_is_trained(path):
+    class Mine(Constant):
+        pass
+
+    with pytest.raises(TypeError, match="schedule: Mine"):
+        run(path, schedule=Mine())
+    assert os.listdir(path.parent) == []
 
 
 KILLED = """

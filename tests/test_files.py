@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import run
 from safetensors import safe_open
 from scipy import sparse
 from tables import LABELS, NUMBERS, SEVERAL, X
@@ -334,12 +335,8 @@ def test_random_damage_is_noticed(whole, path):
 def test_files_of_other_kinds(whole, path, tmp_path):
     refused(path, pickle.dumps(NETWORKS["plain"]()), "a pickle")
     refused(path, b"", "a file of 0 bytes")
-    refused(path, (2).to_bytes(8, "little") + b"[]", "no JSON object")
-    refused(path, (2).to_bytes(8, "little") + b"{}", "a file of another program")
-    refused(path, (8).to_bytes(8, "little") + b'{"a":NaN', "NaN for a number")
-    refused(path, (14).to_bytes(8, "little") + b'{"a":1,"a":2} ', "something twice")
-    deep = b'{"a":' + b"[" * 100_000
-    refused(path, len(deep).to_bytes(8, "little") + deep, "nested too deep")
+    for header in (b"[]", b"{}", b'{"a":NaN'):
+        refused(path, len(header).to_bytes(8, "little") + header, "a file of another program")
     with pytest.raises(ValueError, match="expected a file, got a folder"):
         load(tmp_path)
     with pytest.raises(FileNotFoundError):
@@ -347,9 +344,11 @@ def test_files_of_other_kinds(whole, path, tmp_path):
 
 
 def signed(path, entries, data=b""):
-    """A file with a right digest, whatever else it says."""
-    text = json.dumps(entries).encode()
-    text += b" " * (-len(text) % 8)
+    """A file with a right digest, whatever else it says: entries, or the text that comes after the digest."""
+    if not isinstance(entries, str):
+        text = json.dumps(METADATA | entries, separators=(",", ":")).encode()
+    else:
+        text = container.BEGINNING + container.NO_DIGEST.encode() + entries.encode()
     whole = len(text).to_bytes(8, "little") + text + data
     digest = container.hashlib.sha256(whole).hexdigest()
     path.write_bytes(whole.replace(container.NO_DIGEST.encode(), digest.encode(), 1))
@@ -376,9 +375,42 @@ METADATA = {"__metadata__": {"sha256": container.NO_DIGEST, "mlp_jit": "{}"}}
     ],
 )  # fmt: skip
 def test_arrays_that_do_not_fit(entries, words, path):
-    signed(path, METADATA | entries, b"\0" * 16)
+    signed(path, entries, b"\0" * 16)
     with pytest.raises(ValueError, match=words):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('"}}', "no description of a model"),
+        ('","mlp_jit":"{}"},"a":NaN}', "NaN for a number"),
+        ('","mlp_jit":"1e999"}}', "1e999 for a number"),
+        ('","mlp_jit":"{}"},"a":1,"a":2}', "something twice"),
+        ('","mlp_jit":"{}"},"a":' + "[" * 100_000, "nested too deep"),
+        ('","mlp_jit":"{}"},"a":' + "1" * 5000 + "}", "4300 digits"),
+        ('","mlp_jit":"{}"},"a":{"dtype":"BOOL","shape":[8],"data_offsets":[0,8]}}', "neither 0 nor 1"),
+    ],
+)
+def test_headers_with_a_right_digest_that_make_no_sense(text, words, path):
+    signed(path, text, b"\1\0\1\2\1\0\0\0")
+    with pytest.raises(ValueError, match=words):
+        load(path)
+
+
+def test_a_header_that_no_model_needs_is_not_read(path, monkeypatch):
+    monkeypatch.setattr(container, "MOST_HEADER", 500)
+    with pytest.raises(ValueError, match="expected a description of at most 500 bytes, got"):
+        save(NETWORKS["normalised"](), path)
+    signed(path, '","mlp_jit":"{}"}}' + " " * 999)
+    with pytest.raises(ValueError, match="where 500 are the most"):
+        load(path)
+
+
+def test_a_network_is_loaded_without_scikit_learn(path):
+    save(NETWORKS["plain"](), path)
+    code = f"import sys, mlp_jit; print(mlp_jit.load({str(path)!r}).sizes, 'sklearn' in sys.modules)"
+    assert run(code) == "(4, 8, 3) False\n"
 
 
 def network_with(**changes):
@@ -408,9 +440,8 @@ def classifier_with(attributes):
         (network_with() | {"kind": "Adam"}, "a Network that says it is a 'Adam'"),
         (network_with() | {"model": {"eval": "1"}}, "a value of the kind 'eval'"),
         (network_with() | {"model": {"a": 1, "b": 2}}, "a value of no kind"),
-        (classifier_with({"predict": 1}), "an attribute 'predict'"),
-        (classifier_with({"__class__": 1}), "an attribute '__class__'"),
-        (classifier_with({"_network_": 1}), "a network that is none"),
+        (classifier_with({"n_layers_": 3}), "no network"),
+        (classifier_with({"_network_": 1}), "an attribute '_network_' of 1"),
         (classifier_with(None), "an object without fields"),
         ([], "list"),
     ],
@@ -419,6 +450,46 @@ def test_models_that_are_none(content, words, path):
     container.write(path, content, {"p": np.zeros(6), "s": np.zeros(0)})
     with pytest.raises(ValueError, match=words):
         load(path)
+
+
+CRAFTED = {
+    "fewer classes": lambda a: (
+        a["classes_"].update(array="two") or a["_labels"]["Labels"]["classes"].update(array="two")
+    ),
+    "other classes": lambda a: a["classes_"].update(array="others"),
+    "a kind of y": lambda a: a["_labels"]["Labels"].update(kind="binary"),
+    "more of Labels": lambda a: a["_labels"]["Labels"].update(decode=1),
+    "columns": lambda a: a.update(n_features_in_=5),
+    "outputs": lambda a: a.update(n_outputs_=2),
+    "no time": lambda a: a.pop("t_"),
+    "time": lambda a: a.update(t_=-1),
+    "a curve": lambda a: a.update(loss_curve_=["x"]),
+    "a loss": lambda a: a.update(loss_="x"),
+    "a generator": lambda a: a.update(_random_state=3),
+    "an optimizer": lambda a: a.update(_optimizer={"Adam": a["_optimizer"]["Descent"]["optimizer"]["Adam"]}),
+    "no optimizer in it": lambda a: a["_optimizer"]["Descent"].update(optimizer=1),
+    "less of Descent": lambda a: a["_optimizer"]["Descent"].pop("seen"),
+    "the best": lambda a: a.update(_best={"tuple": [{"array": "two"}, {"array": "two"}]}),
+    "names": lambda a: a.update(feature_names_in_={"texts": {"dtype": "|O", "values": ["a", "b"]}}),
+    "no network": lambda a: a.pop("_network_"),
+}
+
+
+@pytest.mark.parametrize("name", CRAFTED)
+def test_attributes_that_no_estimator_has(name, path):
+    """Whoever writes the digest himself gets no model that fails in predict, or reads what is not there."""
+    save(MLPClassifier(**BASIC, early_stopping=True).fit(X, LABELS), path)
+    content, arrays = container.read(path)
+    CRAFTED[name](content["model"]["attributes"])
+    container.write(path, content, arrays | {"two": np.arange(2), "others": np.arange(1, 4)})
+    with pytest.raises(ValueError, match=r"model\.mlp: expected a model that was saved, got"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["predict", "__class__", "a_later_one_"])
+def test_other_attributes_are_left_out(name, path):
+    container.write(path, classifier_with({name: 1}), {})
+    assert name not in vars(load(path))
 
 
 def test_what_is_new_within_a_version_is_left_out(path):

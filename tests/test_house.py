@@ -28,7 +28,7 @@ LAYERS = [
     {"files", "files.container", "files.values"},
     {"training", "training.*"},
     {"interop", "interop.*"},
-    {"estimators", "estimators.*", "files.models", "study.*", "plots.*"},
+    {"estimators", "estimators.*", "files.attributes", "files.estimators", "files.models", "study.*", "plots.*"},
     {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]

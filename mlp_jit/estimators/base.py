@@ -124,7 +124,9 @@ class MultilayerPerceptron(BaseEstimator):
             self._use(network)
         if self.solver == "lbfgs":
             return lbfgs.prepare(self, network, X, y, sample_weight, given, keeper, first=first)
-        return stochastic.prepare(self, network, X, y, sample_weight, given, keeper, first=first, incremental=incremental)
+        return stochastic.prepare(
+            self, network, X, y, sample_weight, given, keeper, first=first, incremental=incremental
+        )
 
     def _has_changed(self, network: Network) -> bool:
         """Whether the parameters now ask for another network of these sizes."""

@@ -116,8 +116,7 @@ class Remembered:
         place, k = digest(theta), self.asked
         if self.places[k : k + 1] != [place]:
             L, g = self.objective(theta)
-            for known, new in ((self.places, place), (self.losses, L), (self.gradients, g)):
-                known[k:] = [new]
+            self.places[k:], self.losses[k:], self.gradients[k:] = [place], [L], [g]
         self.asked += 1
         return self.losses[k], self.gradients[k].copy()
 

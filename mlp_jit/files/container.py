@@ -20,9 +20,11 @@ from typing import Any
 
 import numpy as np
 
+MOST_HEADER = 100_000_000  # bytes; the most that the safetensors library reads
 WORD = 8  # bytes of the header's length; arrays start at multiples of it
 METADATA, CONTENT, DIGEST = "__metadata__", "mlp_jit", "sha256"
 NO_DIGEST = "0" * 64
+BEGINNING = f'{{"{METADATA}":{{"{DIGEST}":"'.encode()  # of the header: so nothing is read before its digest is known
 DTYPES = {
     "F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1", "U64": "<u8", "U32": "<u4",
     "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
@@ -80,6 +82,8 @@ def _header(content: Any, arrays: Mapping[str, np.ndarray]) -> bytes:
         entries[name] = {"dtype": CODES[array.dtype], "shape": list(array.shape), "data_offsets": [start, end]}
     text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % WORD)
+    if len(text) > MOST_HEADER:
+        raise ValueError(f"expected a description of at most {MOST_HEADER} bytes, got {len(text)}")
     return len(text).to_bytes(WORD, "little") + text
 
 
@@ -121,23 +125,26 @@ def _parsed(whole: bytes) -> tuple[Any, dict[str, np.ndarray]]:
         raise ValueError(
             f"a header of {start - WORD} bytes in a file of {len(whole)}: cut, or of another kind{pickled}"
         )
-    header = whole[WORD:start]
-    if header[:1] != b"{":
-        raise ValueError("a header that is no JSON object")
-    entries = parse(header)
-    texts = entries.pop(METADATA, None)
-    if not isinstance(texts, dict) or not all(isinstance(texts.get(name), str) for name in (CONTENT, DIGEST)):
-        raise ValueError("no description of a model: a file of another program")
-    digest = hashlib.sha256(whole[:WORD] + header.replace(texts[DIGEST].encode(), NO_DIGEST.encode(), 1))
+    if start - WORD > MOST_HEADER:
+        raise ValueError(f"a header of {start - WORD} bytes, where {MOST_HEADER} are the most")
+    header, place = whole[WORD:start], len(BEGINNING)
+    if not header.startswith(BEGINNING):
+        raise ValueError("a header that does not begin with a digest: a file of another program")
+    said, rest = header[place : place + len(NO_DIGEST)], header[place + len(NO_DIGEST) :]
+    digest = hashlib.sha256(whole[:WORD] + BEGINNING + NO_DIGEST.encode() + rest)
     digest.update(memoryview(whole)[start:])
-    if digest.hexdigest() != texts[DIGEST]:
+    if digest.hexdigest().encode() != said:
         raise ValueError("another digest than it says: the file is damaged")
+    entries = parse(header)
+    texts = entries.pop(METADATA)
+    if not isinstance(texts.get(CONTENT), str):
+        raise ValueError("no description of a model: a file of another program")
     return parse(texts[CONTENT]), _arrays(entries, memoryview(whole)[start:])
 
 
 def parse(text: str | bytes) -> Any:
     """What JSON says, which may name nothing twice and has numbers only. Raises ValueError."""
-    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+    return json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -145,6 +152,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError("JSON that says something twice")
     return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"JSON with {text:.20} for a number")
+    return number
 
 
 def _no_number(text: str) -> None:
@@ -158,6 +172,8 @@ def _arrays(entries: Mapping[str, Any], data: memoryview) -> dict[str, np.ndarra
         dtype, shape, begin, end = _entry(name, entry)
         if end > len(data) or math.prod(shape) * dtype.itemsize != end - begin:
             raise ValueError(f"an array {name!r} of {list(shape)} {dtype} in bytes {begin} to {end} of {len(data)}")
+        if dtype.kind == "b" and bytes(data[begin:end]).strip(b"\0\1"):
+            raise ValueError(f"an array {name!r} with truths that are neither 0 nor 1")
         ends[begin, end] = name
         found[name] = np.frombuffer(data[begin:end], dtype).reshape(shape).astype(dtype.newbyteorder("="))
     last = 0

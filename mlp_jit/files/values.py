@@ -26,6 +26,10 @@ class NotSaid(TypeError):
     """What a file cannot say."""
 
 
+class WrongParameter(TypeError):
+    """One that a constructor does not know."""
+
+
 class Kind(NamedTuple):
     """A class: what of an object is kept, by name, and the object that this makes again."""
 

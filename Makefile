@@ -25,7 +25,7 @@ HISTORY := EpochRatio.*float32.*(lanes|loops.*sgd)|(ForwardRatio|PredictProbaRat
 export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-python test-bounds test-workqueue test-cpu test-arm test-examples test-browser \
+.PHONY: help demo setup test test-python test-bounds test-workqueue test-faults test-cpu test-arm test-examples test-browser \
 	lint format types docs bench bench-history bench-quick bench-compare bench-guard bench-check dashboard figures clean-cache clean
 
 help: ## this list
@@ -35,7 +35,7 @@ demo: .venv/installed-demo ## train on handwritten digits and time the engines
 	$(PY) -m mlp_jit demo
 
 test: .venv/installed-test ## the tests
-	$(PYTEST) $(SPREAD) -m "not examples and not cpu and not browser" $(ARGS)
+	$(PYTEST) $(SPREAD) -m "not examples and not cpu and not browser and not faults" $(ARGS)
 
 test-examples: .venv/installed-test ## every example
 	$(PYTEST) $(SPREAD) -m examples $(ARGS)
@@ -54,6 +54,9 @@ test-bounds: .venv/installed-test ## the serial kernels with every index checked
 
 test-workqueue: .venv/installed-test ## the threads' tests on the layer that macOS gets
 	NUMBA_THREADING_LAYER=workqueue $(PYTEST) $(SPREAD) -m threads $(ARGS)
+
+test-faults: .venv/installed-test ## kills, full disks, signals, damaged files; FAULTS=10 tries each ten times as often
+	$(PYTEST) -n $(WORKERS) -m faults $(ARGS)
 
 test-cpu: .venv/installed-test ## the lanes engine compiled for other CPUs
 	$(PYTEST) $(SPREAD) -m cpu $(ARGS)

@@ -1,12 +1,9 @@
 """Checkpoints: a fit that was cut, however and whenever, ends with the bits of one that was not."""
 
 import os
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import finish, start
 from scipy import sparse
 
 from mlp_jit import Adam, Callback, Checkpoint, EarlyStopping, MLPClassifier, Network, fit, save
@@ -188,40 +185,6 @@ def test_an_unknown_schedule_is_refused_before_anything_is_trained(path):
     with pytest.raises(TypeError, match="schedule: Mine"):
         run(path, schedule=Mine())
     assert os.listdir(path.parent) == []
-
-
-KILLED = """
-import hashlib, sys
-import test_checkpoint as t
-path, case, n_threads = sys.argv[1:]
-params, state, history = t.run(t.Checkpoint(path, every=0), case=case, epochs=60, n_threads=int(n_threads))
-print(hashlib.sha256(params.tobytes() + state.tobytes() + repr(history).encode()).hexdigest())
-"""
-
-
-@pytest.mark.parametrize("case", ["by batch, with early stopping"])
-def test_a_run_that_is_killed(case, tmp_path):
-    """kill -9 at moments of chance, on one thread and on two."""
-    where = {"PYTHONPATH": f"{Path(__file__).parent}{os.pathsep}{Path(__file__).parents[1]}"}
-    expected = finish(start("-c", KILLED, str(tmp_path / "whole"), case, "1", **where))[0]
-    chance, kills, printed = np.random.default_rng(1), 0, ""
-    while not printed:
-        process = start("-c", KILLED, str(tmp_path / "cut"), case, str(1 + kills % 2), **where)
-        if kills < 3:
-            if kills:
-                wait_for(tmp_path / "cut")
-            time.sleep(chance.uniform(0, 0.2))
-            process.kill()
-        printed = process.communicate(timeout=100)[0]
-        kills += 1
-    assert printed == expected
-
-
-def wait_for(path, seconds=30):
-    """Until something is written there: importing takes most of the time."""
-    before, end = path.exists() and path.stat().st_mtime_ns, time.monotonic() + seconds
-    while time.monotonic() < end and (path.exists() and path.stat().st_mtime_ns) == before:
-        time.sleep(0.005)
 
 
 def test_a_run_that_has_ended_returns_at_once(path):

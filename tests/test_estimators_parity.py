@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer", "ignore:l
 BOTH = pytest.mark.parametrize("Estimator", [MLPClassifier, MLPRegressor])
 OF_OTHERS = {
     "class_weight", "scoring", "normalization", "skip", "dropout", "clip_norm", "clip_value", "callbacks", "engine",
-    "n_threads",
+    "n_threads", "checkpoint",
 }  # fmt: skip
 
 

@@ -34,7 +34,8 @@ Every kernel's docstring cites its tag. `mlp_jit.engines.loops` is where to read
 
 from typing import TYPE_CHECKING, Any
 
-from .losses import huber, quantile
+from .activations import Activation
+from .losses import Loss, huber, quantile
 from .network import Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
 from .training import Callback, Checkpoint, EarlyStopping, History, Progress, fit
@@ -60,6 +61,8 @@ __all__ = [  # in the order in which the reference shows them
     "Adagrad",
     "NAdam",
     "Lion",
+    "Activation",
+    "Loss",
     "huber",
     "quantile",
     "Callback",

@@ -1,6 +1,6 @@
 """How this package compiles and how it uses threads: the only home of both.
 
-Seven ways to compile, all lazily (importing compiles nothing) and all with the same flags:
+Eight ways to compile, all lazily (importing compiles nothing) and all with the same flags:
 
 - `kernel`: one serial function, called from other kernels. It borrows the arrays it is given.
 - `owner`: a kernel that makes arrays, returns one, or calls an owner.
@@ -10,6 +10,7 @@ Seven ways to compile, all lazily (importing compiles nothing) and all with the 
   means the one of its own kind, so a serial driver never opens a parallel region. Both give the same bits.
 - `rare_twins`: twins that no caller compiles before it needs them.
 - `routine`: one serial function that compiled code runs by its address (`run`, `run_by_all`).
+- `unkept`: a user's own scalar function.
 
 `call` runs twins or a crossing: it picks the serial or the parallel one and keeps Numba's threading layers safe.
 
@@ -55,14 +56,16 @@ SELDOM = 1_000_000  # collections of the second generation for one of the third
 _wait = Wait()
 
 
-def _compile(function: Callable, *, owns: bool = False, **options: Any) -> Any:
-    """njit with the house's flags, cached on disk where the disk allows it.
+def _compile(function: Callable, *, owns: bool = False, kept: bool = True, **options: Any) -> Any:
+    """njit with the house's flags; what is `kept` is cached on disk where the disk allows it.
 
     Only what `owns` arrays counts references: they are atomic, took 0.6 µs of a step's 1.4 for 2-8-2, and were two
     thirds of what LLVM had to compile of a worker's program.
     """
     compiled = njit(**FLAGS, **options, _nrt=owns, cache=False)(function)
-    return compiled if compiled is function else _cached(compiled, function)  # itself with NUMBA_DISABLE_JIT
+    if compiled is function or not kept:  # itself with NUMBA_DISABLE_JIT
+        return compiled
+    return _cached(compiled, function)
 
 
 def _cached(compiled: Any, function: Callable) -> Any:
@@ -104,6 +107,14 @@ def owner(function: Callable) -> Any:
     return _compile(function, owns=True)
 
 
+def unkept(function: Any) -> Any:
+    """A user's own scalar function, compiled as a part of the loop that calls it; one that is compiled stays as it is.
+
+    Not kept on disk: nothing would tell that a function of somebody else's, or what that calls, has changed.
+    """
+    return function if hasattr(function, "py_func") else _compile(function, kept=False, forceinline=True)
+
+
 def inlined(function: Callable) -> Any:
     """Compile one scalar function that LLVM must inline: else the loops that call it may not vectorise."""
     return _compile(function, forceinline=True)
@@ -136,10 +147,12 @@ class Routine:
     Its annotations say what it takes. It returns nothing, raises nothing and counts no references.
     """
 
-    def __init__(self, function: Callable) -> None:
+    def __init__(self, function: Callable, *, kept: bool = True) -> None:
         functools.update_wrapper(self, function)
         self.addresses: dict[Any, int] = {}
-        self.compiled: Any = None if numba.config.DISABLE_JIT else _compile(function, no_cpython_wrapper=True)
+        self.compiled: Any = None
+        if not numba.config.DISABLE_JIT:
+            self.compiled = _compile(function, kept=kept, no_cpython_wrapper=True)
 
     def __call__(self, *arguments: Any) -> None:
         """Compiled code alone can run it: TypeError."""
@@ -218,17 +231,21 @@ def run(typingctx, address, *arguments):
     taken = [types.intp if isinstance(kind, types.Integer | types.Boolean) else kind for kind in given]
 
     def codegen(context, builder, signature, args):
-        function_type = context.call_conv.get_function_type(types.none, taken)
-        nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
-        no_error = cgutils.get_null_value(function_type.args[1])
         handed = zip(cgutils.unpack_tuple(builder, args[1]), given, taken, strict=True)
-        cast = [context.cast(builder, value, kind, into) for value, kind, into in handed]
-        values = context.get_arg_packer(taken).as_arguments(builder, cast)
-        function = builder.inttoptr(args[0], function_type.as_pointer())
-        builder.call(function, [nothing, no_error, *values])
+        write_call(context, builder, args[0], taken, [context.cast(builder, x, kind, into) for x, kind, into in handed])
         return context.get_dummy_value()
 
     return types.void(types.intp, given), codegen
+
+
+def write_call(context: Any, builder: ir.IRBuilder, address: ir.Value, taken: list, values: list) -> None:
+    """The call of the routine at this address, with values of the types that it has taken."""
+    function_type = context.call_conv.get_function_type(types.none, taken)
+    nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
+    no_error = cgutils.get_null_value(function_type.args[1])
+    packed = context.get_arg_packer(taken).as_arguments(builder, values)
+    function = builder.inttoptr(address, function_type.as_pointer())
+    builder.call(function, [nothing, no_error, *packed])
 
 
 @intrinsic

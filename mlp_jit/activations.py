@@ -9,14 +9,16 @@ Each is a straight line (`_straight`). A literal would make float32 arithmetic f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import Place, Routine, Size, kernel, unkept
 from ._math import erf, exp, expm1, larger, softplus, tanh
 from ._math import sigmoid as logistic
 from ._straight import number_of, straight_line, where
+from .own import Routines, check_slope, python, run_own
 
 LEAK = 0.01  # leaky_relu's slope below zero
 SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772  # Klambauer et al. 2017
@@ -243,20 +245,6 @@ def softmax(z, a, top, total):
             a[k, n] /= total[n]
 
 
-@dataclass(frozen=True)
-class Activation:
-    """An activation function φ: the name users give, the code kernels branch on, and the scalar pair.
-
-    `phi(z)` gives a = φ(z) and `slope(z, a)` gives φ'(z); both keep the dtype of z. Softmax has no pair: each
-    of its outputs depends on every z.
-    """
-
-    name: str
-    code: int
-    phi: Callable | None
-    slope: Callable | None
-
-
 (
     IDENTITY,
     STEP,
@@ -275,32 +263,120 @@ class Activation:
     EXP,
     SOFTMAX,
 ) = range(16)
+OWN = -1  # the code of none
 
-HIDDEN = {
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation function φ: a name, and a pair of scalar functions. One of your own goes where a name of a hidden
+    layer's goes.
+
+    Parameters
+    ----------
+    name : str
+        None of the built-in ones'.
+    phi : function
+        `phi(z)` gives a = φ(z): plain Python that Numba can compile, or compiled by it. Where z is float32, so are the
+        numbers that it should count with (`np.float32(0.01)`, or `type(z)(0.01)`): others are float64, and slower.
+    slope : function
+        `slope(z, a)` gives φ'(z), a being φ(z).
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no function, raises, or gives no finite number; and for a slope that is not the derivative, which
+        is measured at some numbers between −3.1 and 2.9. At a kink it may be anything between the slopes on its sides.
+    """
+
+    name: str
+    phi: Callable | None
+    slope: Callable | None
+    routines: ClassVar[Routines]
+    code: int = field(default=OWN, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.code == OWN:
+            routines = _own(self.name, self.phi, self.slope)
+            object.__setattr__(self, "routines", routines)
+            object.__setattr__(self, "code", routines.code)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a user's."""
+        return self.code > SOFTMAX
+
+    def ready(self, dtype: Any) -> int:
+        """Its code, once it can run on numbers of this dtype. TypeError where Numba cannot compile it."""
+        return self.routines.ready(f"activation {self.name!r}", dtype) if self.is_own else self.code
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> Any:
+        return (Activation, (self.name, self.phi, self.slope)) if self.is_own else (named, (self.name,))
+
+
+def _own(name: Any, phi: Any, slope: Any) -> Routines:
+    """The routines (z, a; count) and (z, a, delta; count), which the lanes engine has of the built-in pairs, too."""
+    what = f"activation {name!r}"
+    if not isinstance(name, str) or name in KNOWN:
+        raise ValueError(f"activation: expected a name that is none of {', '.join(KNOWN)}, got {name!r}")
+    if not callable(phi) or not callable(slope):
+        raise TypeError(f"{what}: expected functions phi(z) and slope(z, a), got {phi!r} and {slope!r}")
+    phi_at, slope_at = python(phi), python(slope)
+    check_slope(what, phi_at, lambda z: slope_at(z, phi_at(z)))
+    phi_of, slope_of = unkept(phi), unkept(slope)
+
+    def activate(z: Place, a: Place, count: Size) -> None:
+        """E1: a_j = φ(z_j)."""
+        for j in range(count):
+            a[j] = phi_of(z[j])
+
+    def scale(z: Place, a: Place, delta: Place, count: Size) -> None:
+        """E3: δ_i ← φ'(z_i) δ_i."""
+        for i in range(count):
+            delta[i] *= slope_of(z[i], a[i])
+
+    def activate_row(z: np.ndarray, a: np.ndarray) -> None:
+        activate(z, a, len(z))
+
+    def scale_row(z: np.ndarray, a: np.ndarray, delta: np.ndarray) -> None:
+        scale(z, a, delta, len(z))
+
+    return Routines([Routine(activate, kept=False), Routine(scale, kept=False)], [activate_row, scale_row])
+
+
+def named(phi: "str | Activation") -> Activation:
+    """The activation of a name; one of a user's own is itself."""
+    return phi if isinstance(phi, Activation) else KNOWN[phi]
+
+
+HIDDEN: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("identity", IDENTITY, identity, identity_slope),
-        Activation("step", STEP, step, step_slope),
-        Activation("sigmoid", SIGMOID, sigmoid, sigmoid_slope),
-        Activation("tanh", TANH, hyperbolic_tangent, hyperbolic_tangent_slope),
-        Activation("relu", RELU, relu, relu_slope),
-        Activation("leaky_relu", LEAKY_RELU, leaky_relu, leaky_relu_slope),
-        Activation("elu", ELU, elu, elu_slope),
-        Activation("selu", SELU, selu, selu_slope),
-        Activation("softplus", SOFTPLUS, soft_plus, soft_plus_slope),
-        Activation("silu", SILU, silu, silu_slope),
-        Activation("gelu", GELU, gelu, gelu_slope),
-        Activation("hard_sigmoid", HARD_SIGMOID, hard_sigmoid, hard_sigmoid_slope),
-        Activation("hard_tanh", HARD_TANH, hard_tanh, hard_tanh_slope),
-        Activation("hard_silu", HARD_SILU, hard_silu, hard_silu_slope),
+        Activation("identity", identity, identity_slope, IDENTITY),
+        Activation("step", step, step_slope, STEP),
+        Activation("sigmoid", sigmoid, sigmoid_slope, SIGMOID),
+        Activation("tanh", hyperbolic_tangent, hyperbolic_tangent_slope, TANH),
+        Activation("relu", relu, relu_slope, RELU),
+        Activation("leaky_relu", leaky_relu, leaky_relu_slope, LEAKY_RELU),
+        Activation("elu", elu, elu_slope, ELU),
+        Activation("selu", selu, selu_slope, SELU),
+        Activation("softplus", soft_plus, soft_plus_slope, SOFTPLUS),
+        Activation("silu", silu, silu_slope, SILU),
+        Activation("gelu", gelu, gelu_slope, GELU),
+        Activation("hard_sigmoid", hard_sigmoid, hard_sigmoid_slope, HARD_SIGMOID),
+        Activation("hard_tanh", hard_tanh, hard_tanh_slope, HARD_TANH),
+        Activation("hard_silu", hard_silu, hard_silu_slope, HARD_SILU),
     )
 }
 
-OUTPUTS = {
+OUTPUTS: dict[str, Activation] = {
     **{name: HIDDEN[name] for name in ("identity", "sigmoid", "step")},
-    "exp": Activation("exp", EXP, exponential, exponential_slope),
-    "softmax": Activation("softmax", SOFTMAX, None, None),
+    "exp": Activation("exp", exponential, exponential_slope, EXP),
+    "softmax": Activation("softmax", None, None, SOFTMAX),
 }
+KNOWN = HIDDEN | OUTPUTS
 
 
 @kernel
@@ -355,6 +431,8 @@ def activate(phi, z, a, n):
     elif phi == EXP:
         for j in range(units):
             a[n, j] = exponential(z[n, j])
+    elif phi > SOFTMAX:
+        run_own(phi, 0, n, (z, a))
 
 
 @kernel
@@ -400,3 +478,5 @@ def scale_by_slope(phi, z, a, delta, n):
     elif phi == HARD_SILU:
         for i in range(units):
             delta[n, i] *= hard_silu_slope(z[n, i], a[n, i])
+    elif phi > SOFTMAX:
+        run_own(phi, 1, n, (z, a, delta))

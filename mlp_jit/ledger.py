@@ -12,7 +12,7 @@ def ledger(plan: Plan, batch_size: int | str = "N") -> str:
     ]
     for l, arrays in enumerate(zip(plan.weights, plan.biases, plan.gains, strict=True), start=1):
         W, b, _ = arrays
-        phi = (*plan.activations, plan.output)[l - 1] + " + h" * int(plan.table[l, SKIPS])
+        phi = str((*plan.activations, plan.output)[l - 1]) + " + h" * int(plan.table[l, SKIPS])
         phi += f", {plan.normalizations[l - 1]} normalisation" if plan.table[l, KIND] != PLAIN else ""
         shape = f"({batch_size}, {W.shape[1]})"
         counts = [array.size for array in arrays if array.size]

@@ -22,13 +22,15 @@ given log ŷ, which is z less what `softmax` summed up.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import Place, Routine, Size, kernel, unkept
 from ._math import log1p, softplus
 from ._straight import number_of, straight_line, where
-from .activations import EXP, SIGMOID, exponential_slope, sigmoid_slope
+from .activations import EXP, OWN, SIGMOID, exponential_slope, sigmoid_slope
+from .own import PROBES, Routines, check_slope, python, run_own
 
 (
     SQUARED_ERROR,
@@ -149,24 +151,57 @@ def error(z, a, y, c):
 
 @dataclass(frozen=True)
 class Loss:
-    """A loss ℓ: the name users give, the code kernels branch on, the scalar pair, the outputs it goes with, a
-    parameter.
+    """A loss ℓ: a name, and what one output adds to it, with its derivative. One of your own goes where a name goes.
 
-    `ell(z, a, y, c)` gives what one output adds to ℓ, `delta(z, a, y, c)` its derivative by ŷ, or by z where the loss
-    is one `of_z`. `parameter` is huber's delta or quantile's level: one number, or one for each output.
+    Parameters
+    ----------
+    name : str
+        None of the built-in ones'.
+    ell : function
+        `ell(a, y)` gives what an output a = ŷ_k adds to ℓ: plain Python that Numba can compile, or compiled by it.
+    delta : function
+        `delta(a, y)` gives ∂ℓ/∂a.
+    outputs : sequence of str
+        Which outputs it goes with: "identity", "sigmoid", "exp".
+    of_z : bool
+        Both functions take z, the output before its φ, in the place of a, and `delta` gives ∂ℓ/∂z.
+    parameter : float or tuple of float
+        huber's delta or quantile's level: one number, or one for each output. Built-in pairs have it as the last of
+        four arguments, (z, a, y, c); your own are closures over theirs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no function, raises, or gives no finite number; and for a delta that is not the derivative of ell,
+        which is measured at some numbers. At a kink it may be anything between the slopes on its sides.
     """
 
     name: str
-    code: int
+    ell: Callable = field(repr=False)
+    delta: Callable = field(repr=False)
     outputs: tuple[str, ...]
+    of_z: bool = False
     parameter: float | tuple[float, ...] = 0.0
-    ell: Callable = field(repr=False, compare=False, kw_only=True)
-    delta: Callable = field(repr=False, compare=False, kw_only=True)
+    routines: ClassVar["OwnLoss"]
+    code: int = field(default=OWN, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.code == OWN:
+            object.__setattr__(self, "outputs", tuple(self.outputs))
+            routines = _own(self)
+            object.__setattr__(self, "routines", routines)
+            object.__setattr__(self, "code", routines.code)
 
     @property
-    def of_z(self) -> bool:
-        """Whether it is computed from z, and `delta` is ∂ℓ/∂z."""
-        return self.code >= POISSON
+    def is_own(self) -> bool:
+        """Whether it is a user's."""
+        return self.code > PERCEPTRON
+
+    def ready(self, dtype: Any) -> "Loss":
+        """Itself, once it can run on numbers of this dtype. TypeError where Numba cannot compile it."""
+        if self.is_own:
+            self.routines.ready(f"loss {self.name!r}", dtype)
+        return self
 
     def parameters(self, n_outputs: int, dtype: np.dtype) -> np.ndarray:
         """The parameter for each output, (n_outputs,). Raises ValueError where their number does not fit."""
@@ -177,12 +212,79 @@ class Loss:
             )
         return np.full(n_outputs, given)
 
+    def __reduce__(self) -> Any:
+        if self.is_own:
+            return Loss, (self.name, self.ell, self.delta, self.outputs, self.of_z)
+        return _again, (self.name, self.parameter)
+
+
+def _again(name: str, parameter: Any) -> Loss:
+    made = {"huber": huber, "quantile": quantile}.get(name)
+    return LOSSES[name] if made is None else made(parameter)
+
+
+class OwnLoss(Routines):
+    """A user's own ℓ: the routines (z, a, y, out; count) of what outputs add to it, and of its derivative.
+
+    `ell` and `delta` are compiled, with the built-in pairs' four arguments; `blocks` holds what the lanes engine makes.
+    """
+
+    def __init__(self, loss: Loss) -> None:
+        self.ell, self.delta = (_of_four(function, loss.of_z) for function in (loss.ell, loss.delta))
+        self.blocks: dict[int, Routine] = {}
+        made = [_of_outputs(function) for function in (self.ell, self.delta)]
+        super().__init__([routine for routine, _ in made], [row for _, row in made], mark=loss.of_z)
+
+
+def _of_four(function: Callable, of_z: bool) -> Any:
+    inner = unkept(function)
+    if of_z:
+        return unkept(lambda z, a, y, c: inner(z, y))
+    return unkept(lambda z, a, y, c: inner(a, y))
+
+
+def _of_outputs(function: Any) -> tuple[Routine, Callable]:
+    def of_outputs(z: Place, a: Place, y: Place, out: Place, count: Size) -> None:
+        """E2: the function of each output of a sample."""
+        for k in range(count):
+            out[k] = function(z[k], a[k], y[k], z[k])
+
+    def of_row(z: np.ndarray, a: np.ndarray, y: np.ndarray, out: np.ndarray) -> None:
+        of_outputs(z, a, y, out, len(z))
+
+    return Routine(of_outputs, kept=False), of_row
+
+
+def _own(loss: Loss) -> OwnLoss:
+    what = f"loss {loss.name!r}"
+    if not isinstance(loss.name, str) or loss.name in LOSSES:
+        raise ValueError(f"loss: expected a name that is none of {', '.join(LOSSES)}, got {loss.name!r}")
+    if not callable(loss.ell) or not callable(loss.delta):
+        raise TypeError(f"{what}: expected functions ell(a, y) and delta(a, y), got {loss.ell!r} and {loss.delta!r}")
+    if not loss.outputs or not set(loss.outputs) <= set(_POINTWISE):
+        raise ValueError(f"{what}: expected outputs among {', '.join(_POINTWISE)}, got {loss.outputs!r}")
+    ell, delta = python(loss.ell), python(loss.delta)
+    x, targets = _probes(loss)
+    for y in targets:
+        check_slope(f"{what} for y = {y}", lambda a, y=y: ell(a, y), lambda a, y=y: delta(a, y), x)
+    return OwnLoss(loss)
+
+
+def _probes(loss: Loss) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Numbers that a (or z) and y may have with all of the loss's outputs."""
+    fractions = (0.03, 0.2, 0.45, 0.7, 0.96)
+    if "sigmoid" in loss.outputs:
+        return PROBES if loss.of_z else fractions, (0.0, 1.0)
+    if "exp" in loss.outputs:
+        return PROBES if loss.of_z else (*fractions, 1.7, 3.9), (0.0, 1.0, 3.0)
+    return PROBES, (-1.2, 0.4, 2.3)
+
 
 def huber(delta: float = 1.0) -> Loss:
     """Half the squared error up to `delta`, then a straight line (Huber 1964). ValueError unless delta > 0."""
     if not np.isfinite(delta) or delta <= 0:
         raise ValueError(f"huber: expected a finite delta > 0, got {delta!r}")
-    return Loss("huber", HUBER, _POINTWISE, float(delta), ell=huber_loss, delta=huber_delta)
+    return Loss("huber", huber_loss, huber_delta, _POINTWISE, parameter=float(delta), code=HUBER)
 
 
 def quantile(level: float | tuple[float, ...] = 0.5) -> Loss:
@@ -193,23 +295,21 @@ def quantile(level: float | tuple[float, ...] = 0.5) -> Loss:
     levels = tuple(float(q) for q in np.atleast_1d(level))
     if not all(0 < q < 1 for q in levels):
         raise ValueError(f"quantile: expected levels between 0 and 1, got {level!r}")
-    return Loss("quantile", QUANTILE, _POINTWISE, levels, ell=quantile_loss, delta=quantile_delta)
+    return Loss("quantile", quantile_loss, quantile_delta, _POINTWISE, parameter=levels, code=QUANTILE)
 
 
-LOSSES = {
+LOSSES: dict[str, Loss] = {
     loss.name: loss
     for loss in (
-        Loss("squared_error", SQUARED_ERROR, _POINTWISE, ell=squared_error, delta=squared_error_delta),
-        Loss(
-            "half_squared_error", HALF_SQUARED_ERROR, _POINTWISE, ell=half_squared_error, delta=half_squared_error_delta
-        ),
-        Loss("absolute_error", ABSOLUTE_ERROR, _POINTWISE, ell=absolute_error, delta=absolute_error_delta),
+        Loss("squared_error", squared_error, squared_error_delta, _POINTWISE, code=SQUARED_ERROR),
+        Loss("half_squared_error", half_squared_error, half_squared_error_delta, _POINTWISE, code=HALF_SQUARED_ERROR),
+        Loss("absolute_error", absolute_error, absolute_error_delta, _POINTWISE, code=ABSOLUTE_ERROR),
         huber(),
         quantile(),
-        Loss("poisson", POISSON, ("exp",), ell=poisson, delta=error),
-        Loss("binary_cross_entropy", BINARY_CROSS_ENTROPY, ("sigmoid",), ell=binary_cross_entropy, delta=error),
-        Loss("cross_entropy", CROSS_ENTROPY, ("softmax",), ell=cross_entropy, delta=error),
-        Loss("perceptron", PERCEPTRON, ("step",), ell=perceptron, delta=error),
+        Loss("poisson", poisson, error, ("exp",), True, code=POISSON),
+        Loss("binary_cross_entropy", binary_cross_entropy, error, ("sigmoid",), True, code=BINARY_CROSS_ENTROPY),
+        Loss("cross_entropy", cross_entropy, error, ("softmax",), True, code=CROSS_ENTROPY),
+        Loss("perceptron", perceptron, error, ("step",), True, code=PERCEPTRON),
     )
 }
 
@@ -226,6 +326,14 @@ BY_CODE = {loss.code: loss for loss in LOSSES.values()}
 
 
 @kernel
+def own_loss(loss, z, a, y, ell, delta):
+    """E2: of a user's own loss, what each output adds to ℓ, and ∂ℓ/∂a or ∂ℓ/∂z, all (N, outputs). Owns both."""
+    for n in range(z.shape[0]):
+        run_own(loss, 0, n, (z, a, y, ell))
+        run_own(loss, 1, n, (z, a, y, delta))
+
+
+@kernel
 def output_delta(loss, phi, parameters, z, a, y, weight, top, total, delta, ell):
     """E2: δ_k = ∂ℓ/∂z_k for every output k and sample n, times weight_n; ℓ of every sample. Writes delta, ell and
     total.
@@ -235,10 +343,17 @@ def output_delta(loss, phi, parameters, z, a, y, weight, top, total, delta, ell)
     """
     number = type(z[0, 0])
     outputs, N = z.shape
+    scales = loss < POISSON or (loss > PERCEPTRON and loss % 2 == 0)  # not where `delta` is ∂ℓ/∂z
     for n in range(N):
         ell[n] = 0
         if loss == CROSS_ENTROPY:
             total[n] = log1p(total[n] - number(1))
+    if loss > PERCEPTRON:
+        for n in range(N):
+            run_own(loss, 0, n, (z.T, a.T, y.T, delta.T))
+            for k in range(outputs):
+                ell[n] += delta[k, n]
+            run_own(loss, 1, n, (z.T, a.T, y.T, delta.T))
     for k in range(outputs):
         c = parameters[k]
         if loss == SQUARED_ERROR:
@@ -277,10 +392,10 @@ def output_delta(loss, phi, parameters, z, a, y, weight, top, total, delta, ell)
             for n in range(N):
                 ell[n] += cross_entropy((z[k, n] - top[n]) - total[n], a[k, n], y[k, n], c)
                 delta[k, n] = error(z[k, n], a[k, n], y[k, n], c)
-        if phi == SIGMOID and loss < POISSON:
+        if phi == SIGMOID and scales:
             for n in range(N):
                 delta[k, n] *= sigmoid_slope(z[k, n], a[k, n])
-        elif phi == EXP and loss < POISSON:
+        elif phi == EXP and scales:
             for n in range(N):
                 delta[k, n] *= exponential_slope(z[k, n], a[k, n])
         for n in range(N):

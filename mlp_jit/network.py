@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from . import validation
-from .activations import HIDDEN, OUTPUTS
+from .activations import HIDDEN, IDENTITY, OUTPUTS, Activation, named
 from .engines import DEFAULT, ENGINES, layout
 from .engines.layout import BATCH, KIND, LAYER, PLAIN, SKIPS
 from .engines.loops.trace import Trace, trace
@@ -26,7 +26,7 @@ class Network(Plan):
     ----------
     sizes : sequence of int
         Units of each layer, inputs first: `[64, 100, 10]`. Two sizes make a network without hidden layers.
-    activation : str or sequence of str
+    activation : str, Activation or sequence of these
         φ of the hidden layers, one name for all or one for each: identity, step, sigmoid, tanh, relu, leaky_relu, elu,
         selu, softplus, silu, gelu, hard_sigmoid, hard_tanh, hard_silu. Unused without hidden layers.
     output : {"identity", "softmax", "sigmoid", "exp", "step"}
@@ -70,7 +70,7 @@ class Network(Plan):
         self,
         sizes: Sequence[int],
         *,
-        activation: str | Sequence[str] = "relu",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
         output: str = "identity",
         loss: str | Loss | None = None,
         normalization: str | Sequence[str | None] | None = None,
@@ -80,13 +80,13 @@ class Network(Plan):
         random_state: int | np.random.Generator | np.random.RandomState | None = None,
     ) -> None:
         self.sizes = validation.sizes(sizes)
-        self.activations = _activation_names(activation, len(self.sizes) - 2)
+        self.activations = _activations(activation, len(self.sizes) - 2)
         self.output = validation.choice("output", output, OUTPUTS)
         self.normalizations = _normalization_names(normalization, len(self.sizes) - 2)
         self.dtype = validation.dtype(dtype)
-        self.loss_function = _loss(loss, self.output)
+        self.loss_function = _loss(loss, self.output).ready(self.dtype)
         self.loss_parameters = self.loss_function.parameters(self.sizes[-1], self.dtype)
-        codes = [HIDDEN["identity"].code, *(HIDDEN[name].code for name in self.activations), OUTPUTS[output].code]
+        codes = [IDENTITY, *(named(phi).ready(self.dtype) for phi in self.activations), OUTPUTS[output].code]
         kinds = [PLAIN, *(NORMALIZATIONS[name] if name else PLAIN for name in self.normalizations), PLAIN]
         self.table = layout.make_table(self.sizes, codes, kinds, _skips(skip, self.sizes))
         self.state = np.zeros(layout.count_state(self.table), self.dtype)
@@ -97,7 +97,7 @@ class Network(Plan):
         rng = generator(random_state)
         for W, b, phi in zip(self.weights, self.biases, (*self.activations, self.output), strict=True):
             if initializer is None:
-                draw = default_initializer(phi)
+                draw = default_initializer(str(phi))
             elif callable(initializer):
                 draw = initializer
             else:
@@ -145,10 +145,10 @@ class Network(Plan):
         last = len(self.sizes) - 1
         if not 1 <= validation.integer("layer", layer, 1) <= last:
             raise ValueError(f"layer: expected an integer from 1 to {last}, got {layer}")
-        name = output or (*self.activations, self.output)[layer - 1]
+        phi: Any = output or (*self.activations, self.output)[layer - 1]
         head = Network.__new__(Network)
-        codes = [*self.table[:layer, layout.PHI].tolist(), (HIDDEN | OUTPUTS)[name].code]
-        head.sizes, head.activations, head.output = self.sizes[: layer + 1], self.activations[: layer - 1], name
+        codes = [*self.table[:layer, layout.PHI].tolist(), named(phi).ready(self.dtype)]
+        head.sizes, head.activations, head.output = self.sizes[: layer + 1], self.activations[: layer - 1], phi
         head.dtype, head.loss_function = self.dtype, LOSSES["squared_error"]
         head.loss_parameters = head.loss_function.parameters(head.sizes[-1], self.dtype)
         kinds, skips = self.table[: layer + 1, [KIND, SKIPS]].T.tolist()
@@ -211,6 +211,12 @@ class Network(Plan):
         """y as engines take it, (n_samples, n_outputs); ValueError or TypeError otherwise."""
         return validation.targets("y", y, self.output, self.sizes[-1], n_samples, self.dtype)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for l, phi in enumerate(self.activations, start=1):  # of another process the code of a user's own is none
+            self.table[l, layout.PHI] = named(phi).ready(self.dtype)
+        self.loss_function.ready(self.dtype)
+
     def copy(self) -> "Network":
         """A network with its own parameters, equal to these."""
         twin = Network.__new__(Network)
@@ -253,7 +259,7 @@ class Network(Plan):
         normalization = f", normalization={list(self.normalizations)}" if any(self.normalizations) else ""
         skip = ", skip=True" if self.skips else ""
         return (
-            f"Network({list(self.sizes)}, activation={list(self.activations)}, output={self.output!r}, "
+            f"Network({list(self.sizes)}, activation={list(map(str, self.activations))}, output={self.output!r}, "
             f"loss={self.loss_name!r}{normalization}{skip}, dtype={self.dtype.name!r})"
         )
 
@@ -271,12 +277,15 @@ def _engine(name: str) -> Any:
     return validation.lookup("engine", name, ENGINES)
 
 
-def _activation_names(activation: str | Sequence[str], n_hidden: int) -> tuple[str, ...]:
-    if isinstance(activation, str):
-        return (validation.choice("activation", activation, HIDDEN),) * n_hidden
+def _activations(activation: Any, n_hidden: int) -> tuple[str | Activation, ...]:
+    if isinstance(activation, str | Activation):
+        activation = (activation,) * n_hidden
     if not isinstance(activation, Sequence):
-        raise TypeError(f"activation: expected a name or a sequence of names, got {activation!r}")
-    names = tuple(validation.choice("activation", name, HIDDEN) for name in activation)
+        raise TypeError(f"activation: expected a name, an Activation or a sequence of these, got {activation!r}")
+    names = tuple(
+        phi if isinstance(phi, Activation) and phi.is_own else validation.choice("activation", str(phi), HIDDEN)
+        for phi in activation
+    )
     if len(names) != n_hidden:
         raise ValueError(f"activation: expected one name or one for each of {n_hidden} hidden layers, got {len(names)}")
     return names

@@ -21,7 +21,7 @@ COMPILING = {"kernel", "owner", "inlined", "template", "routine", "twins", "rare
 
 # From the bottom up: a module may import what stands on its own line or above it.
 LAYERS = [
-    {"_cache", "_jit", "_notice", "_straight", "_math", "validation"},
+    {"_cache", "_jit", "_notice", "_straight", "_math", "own", "validation"},
     {"activations", "losses", "optimizers", "initializers", "schedules", "dropout"},
     {"engines", "engines.*"},
     {"network", "ledger"},

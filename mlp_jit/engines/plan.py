@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import Activation
 from ..losses import Loss
 from ..validation import plain
 from . import layout
@@ -20,7 +21,7 @@ class Plan:
     sizes : tuple of int
         Units of layers 0..L.
     activations, normalizations : tuple
-        Names for the hidden layers; a normalisation may be None.
+        Names for the hidden layers; a φ may be a user's own, a normalisation None.
     output : str
         φ of the output layer.
     loss_function : Loss
@@ -39,7 +40,7 @@ class Plan:
     """
 
     sizes: tuple[int, ...]
-    activations: tuple[str, ...]
+    activations: tuple[str | Activation, ...]
     normalizations: tuple[str | None, ...]
     output: str
     loss_function: Loss

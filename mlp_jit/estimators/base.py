@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import validation
+from ..activations import Activation
 from ..engines import ENGINES
 from ..initializers import scikit_learn
 from ..losses import Loss
@@ -191,10 +192,10 @@ class MultilayerPerceptron(BaseEstimator):
             random_state=rng,
         )
 
-    def _activations(self, n_hidden: int) -> tuple[str, ...]:
-        """φ of each hidden layer by our names."""
-        names = (self.activation,) * n_hidden if isinstance(self.activation, str) else self.activation
-        return tuple(parameters.ACTIVATIONS[name] for name in names)
+    def _activations(self, n_hidden: int) -> tuple[str | Activation, ...]:
+        """φ of each hidden layer by our names, or the user's own."""
+        given = (self.activation,) * n_hidden if isinstance(self.activation, str | Activation) else self.activation
+        return tuple(phi if isinstance(phi, Activation) else parameters.ACTIVATIONS[phi] for phi in given)
 
     # ----------------------------------------------------------------------------------- the network
 

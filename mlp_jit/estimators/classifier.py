@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import Activation
 from ..engines import DEFAULT
 from ..interop.scikit_learn import in_order
 from ..losses import LOSSES, Loss
@@ -112,7 +113,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     def __init__(
         self,
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
         *,
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,

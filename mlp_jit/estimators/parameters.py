@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..activations import HIDDEN
+from ..activations import HIDDEN, Activation
 from ..engines import ENGINES
 from ..losses import Loss
 from ..network import NORMALIZATIONS
@@ -64,7 +64,10 @@ NONE = Rule("None", lambda x: x is None)
 ARRAY = Rule("an array-like", _is_array_like)
 BOOLEAN = Rule("an instance of 'bool' or an instance of 'numpy.bool'", lambda x: isinstance(x, bool | np.bool_))
 VERBOSE = Rule(f"{integer(0).text}, {BOOLEAN.text}", lambda x: BOOLEAN.allows(x) or integer(0).allows(x))
-NAMES = Rule("a sequence of such names", lambda x: _is_array_like(x) and all(name in ACTIVATIONS for name in x))
+OWN = instance(Activation, "an instance of 'mlp_jit.Activation'")
+NAMES = Rule(
+    "a sequence of such names", lambda x: _is_array_like(x) and all(OWN.allows(phi) or phi in ACTIVATIONS for phi in x)
+)
 SEED = Rule("an int in the range [0, 4294967295]", lambda x: isinstance(x, Integral) and 0 <= int(x) < 2**32)
 RANDOM_STATE = instance(np.random.RandomState, "an instance of 'numpy.random.mtrand.RandomState'")
 CALLBACKS = Rule(
@@ -90,7 +93,7 @@ REGRESSION_LOSSES = {
 RULES: dict[str, list[Rule]] = {
     "loss": [among(*REGRESSION_LOSSES), instance(Loss, "an instance of 'mlp_jit.losses.Loss'")],
     "hidden_layer_sizes": [ARRAY, integer(1)],
-    "activation": [among(*ACTIVATIONS), NAMES],
+    "activation": [among(*ACTIVATIONS), OWN, NAMES],
     "solver": [among(*OPTIMIZERS, "lbfgs"), instance(Optimizer, "an instance of 'mlp_jit.optimizers.Optimizer'")],
     "alpha": [real(0)],
     "batch_size": [among("auto"), integer(1)],

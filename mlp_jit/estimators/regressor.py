@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..activations import Activation
 from ..engines import DEFAULT
 from ..losses import LOSSES, Loss
 from ..optimizers import Optimizer
@@ -43,7 +44,7 @@ class MLPRegressor(RegressorMixin, MultilayerPerceptron):
         self,
         loss: str | Loss = "squared_error",
         hidden_layer_sizes: int | Sequence[int] = (100,),
-        activation: str | Sequence[str] = "relu",
+        activation: str | Activation | Sequence[str | Activation] = "relu",
         *,
         solver: str | Optimizer = "adam",
         alpha: float = 0.0001,

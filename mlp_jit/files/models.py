@@ -1,8 +1,11 @@
 """`save` and `load`: what a model consists of, and the model again."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..activations import Activation
+from ..losses import Loss
 from ..network import Network
 from ..optimizers import OPTIMIZERS, Optimizer
 from . import container
@@ -23,8 +26,9 @@ def save(model: "Network | MLPClassifier | MLPRegressor | Optimizer", path: str 
     learnt, an optimizer with its moments: what `load` returns predicts the same bits, and a `partial_fit`, a warm start
     or a `fit` with that optimizer goes on to the same bits.
 
-    Raises TypeError for other objects, subclasses among them, and for a network or an estimator that has learnt with a
-    loss or a schedule of your own, without which it would not go on alike; and OSError where the file cannot be
+    Activations and losses of your own go by their names, and `load` is given them again. Raises TypeError for other
+    objects, subclasses among them, and for an estimator that has learnt with a schedule of your own, without which it
+    would not go on alike; and OSError where the file cannot be
     written; what was there before is there still. Warns UserWarning that names what a file cannot say: callbacks,
     functions of your own.
     """
@@ -39,12 +43,16 @@ def save(model: "Network | MLPClassifier | MLPRegressor | Optimizer", path: str 
     container.write(path, {"format": FORMAT, "kind": kind, "model": content}, writer.arrays)
 
 
-def load(path: str | os.PathLike, **parameters: Any) -> Any:
+def load(
+    path: str | os.PathLike, *, functions: Mapping[str, Activation | Loss] | None = None, **parameters: Any
+) -> Any:
     """The model that `save` has written. `parameters` of an estimator take the place of those in the file, and of those
-    that a file cannot say, which else are the constructor's defaults.
+    that a file cannot say, which else are the constructor's defaults. `functions` are the activations and losses of
+    your own that the file names, by these names.
 
     Nothing in the file is executed or imported. Raises ValueError that says what is wrong with it: cut, altered, of
-    another program, of a newer version; TypeError for parameters that the model does not have; OSError where there is
+    another program, of a newer version; TypeError for parameters that the model does not have, and for
+    functions that are missing; OSError where there is
     no file.
     """
     content, arrays = container.read(path)
@@ -54,8 +62,8 @@ def load(path: str | os.PathLike, **parameters: Any) -> Any:
             raise ValueError(f"format {version!r}, of which this version of mlp_jit knows {FORMAT}")
         if kind in ESTIMATORS:
             estimators = _of_estimators()
-            return estimators.estimator(kind, Reader(arrays, estimators.PARTS), model, parameters)
-        made = Reader(arrays).hear(model)
+            return estimators.estimator(kind, Reader(arrays, estimators.PARTS, functions), model, parameters)
+        made = Reader(arrays, functions=functions).hear(model)
         if type(made) is not PLAIN.get(kind):
             raise ValueError(f"a {type(made).__name__} that says it is a {kind!r}")
     except WrongParameter:

@@ -2,19 +2,19 @@
 
 JSON says None, booleans, integers, finite floats, texts and lists by itself. What else there is stands in an object
 with one key, its kind: {"tuple": […]}, {"dict": [[key, value], …]}, {"float": "inf"}, {"array": name}, {"texts": …},
-and objects of this package by their class: {"Adam": {…}}. Any other kind is refused: nothing is imported or called by a
-name from a file.
+objects of this package by their class: {"Adam": {…}}, and a user's own φ or ℓ by its name: {"own": name}. Any other
+kind is refused: nothing is imported or called by a name from a file.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import validation
-from ..activations import OUTPUTS
+from ..activations import OUTPUTS, Activation
 from ..losses import LOSSES, Loss, huber, quantile
 from ..network import Network
 from ..optimizers import OPTIMIZERS, SETTINGS, Optimizer
@@ -155,6 +155,8 @@ class Writer:
             return {"dict": [[self.say(key, place), self.say(one, f"{place}.{name}")] for (key, one), name in pairs]}
         if isinstance(value, np.ndarray):
             return self._array(value, place)
+        if isinstance(value, Activation | Loss) and value.is_own:
+            return {"own": value.name}
         if type(value) in self.by_type:
             name, kind = self.by_type[type(value)]
             return {name: self.fields(kind.fields(value), place)}
@@ -181,8 +183,13 @@ class Writer:
 class Reader:
     """Makes values again of what `Writer` has said. Raises ValueError for what it would not say."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], kinds: dict[str, Kind] = KINDS) -> None:
-        self.arrays, self.kinds = arrays, kinds
+    def __init__(
+        self,
+        arrays: dict[str, np.ndarray],
+        kinds: dict[str, Kind] = KINDS,
+        functions: Mapping[str, Activation | Loss] | None = None,
+    ) -> None:
+        self.arrays, self.kinds, self.functions = arrays, kinds, functions or {}
 
     def hear(self, said: Any) -> Any:
         """The value."""
@@ -205,6 +212,8 @@ class Reader:
             return self.arrays[content]
         if kind == "texts":
             return self._texts(**content)
+        if kind == "own":
+            return self._own(content)
         raise ValueError(f"a value of the kind {kind!r}")
 
     def fields(self, said: Any) -> dict[str, Any]:
@@ -212,6 +221,12 @@ class Reader:
         if not isinstance(said, dict):
             raise ValueError("an object without fields")
         return {name: self.hear(value) for name, value in said.items()}
+
+    def _own(self, name: Any) -> Activation | Loss:
+        found = self.functions.get(name)
+        if not isinstance(found, Activation | Loss) or not found.is_own or found.name != name:
+            raise WrongParameter(f"functions: expected an Activation or a Loss of your own, under the name {name!r}")
+        return found
 
     def _texts(self, dtype: str, values: Any) -> np.ndarray:
         if dtype == "|O":

@@ -40,7 +40,7 @@ def to_sklearn(network: Network, classes: Any = None) -> Any:
         from sklearn.preprocessing import LabelBinarizer
     except ImportError:
         raise ImportError("this needs scikit-learn: pip install 'mlp_jit[sklearn]'") from None
-    names = set(network.activations) or {"relu"}
+    names = set(map(str, network.activations)) or {"relu"}
     if len(names) > 1 or not names <= set(TO_SKLEARN) or network.output == "step":
         raise ValueError(f"expected one of {', '.join(TO_SKLEARN)} in all hidden layers, got {network!r}")
     if network.extended:

@@ -6,14 +6,23 @@ from functools import cached_property
 
 import numpy as np
 
-from ..activations import HIDDEN, OUTPUTS
+from ..activations import Activation, named
 from ..engines.layout import BATCH, KIND, PLAIN, SKIPS
 from ..engines.loops.trace import Trace
 from ..engines.statistics import EPSILON
 from ..network import Network
 from ..optimizers import SGD, Optimizer
 from .document import Equation, factor, number
-from .formulas import DELTA, ELL, ELL_IS_A_SUM, SLOPE, has_slope, in_letters, in_numbers, phi_formula
+from .formulas import (
+    ELL_IS_A_SUM,
+    delta_formula,
+    ell_formula,
+    has_slope,
+    in_letters,
+    in_numbers,
+    phi_formula,
+    slope_formula,
+)
 
 TERMS, ENTRIES = 8, 24  # so much is written out: terms a sum, ∂L/∂θ a layer
 
@@ -38,8 +47,8 @@ class Equations:
         return len(self.network.sizes) - 1
 
     @property
-    def _phi(self) -> list[str]:
-        """φ's name for each layer 0..L."""
+    def _phi(self) -> list[str | Activation]:
+        """φ for each layer 0..L: a name, or a user's own."""
         return ["identity", *self.network.activations, self.network.output]
 
     def _kind(self, l: int) -> int:
@@ -159,7 +168,7 @@ class Equations:
 
     def _loss(self, n: int) -> Equation:
         """ℓ of sample n, which E2 differentiates."""
-        formula, outputs = ELL[self.network.loss_name], self.y.shape[1]
+        formula, outputs = ell_formula(self.network.loss_function), self.y.shape[1]
         if outputs > 1 and self.network.loss_name in ELL_IS_A_SUM:
             formula = f"({formula})"
         k = "1" if outputs == 1 else "k"
@@ -179,12 +188,14 @@ class Equations:
             yield from self._sum_deltas(n, l, units)
 
     def _output_delta(self, n: int, k: int) -> Iterator[Equation]:
-        loss, unit = self.network.loss_name, str(k + 1)
+        loss, unit = self.network.loss_function, str(k + 1)
         z, a, y = self.trace.z[-1][n, k], self.trace.a[-1][n, k], self.y[n, k]
         parameter = self.network.loss_parameters[k]
-        names = {"A": rf"\hat{{y}}_{{{unit}}}", "Y": f"y_{{{unit}}}", "P": number(parameter)}
-        letters = in_letters(DELTA[loss], **names)
-        numbers = in_numbers(DELTA[loss], A=a, Y=y, P=parameter)
+        names = {
+            "Z": f"z_{{{unit}}}", "A": rf"\hat{{y}}_{{{unit}}}", "Y": f"y_{{{unit}}}", "P": number(parameter),
+        }  # fmt: skip
+        letters = in_letters(delta_formula(loss), **names)
+        numbers = in_numbers(delta_formula(loss), Z=z, A=a, Y=y, P=parameter)
         if has_slope(loss, self.network.output):
             slope = _slope("E2", self.network.output, unit, z, a)
             yield slope
@@ -304,10 +315,10 @@ class Equations:
         return Equation("E6", name, letters, numbers, number(after), r"\leftarrow")
 
 
-def _slope(tag: str, phi: str, unit: str, z: float, a: float) -> Equation:
+def _slope(tag: str, phi: str | Activation, unit: str, z: float, a: float) -> Equation:
     """φ'(z), from the pair that the engines compile."""
-    formula = SLOPE[phi]
-    value = {**HIDDEN, **OUTPUTS}[phi].slope(z, a)  # type: ignore[misc]
+    formula = slope_formula(phi)
+    value = named(phi).slope(z, a)  # type: ignore[misc]
     letters = in_letters(formula, Z=f"z_{{{unit}}}", A=f"a_{{{unit}}}")
     return Equation(tag, rf"\varphi'(z_{{{unit}}})", letters, in_numbers(formula, Z=z, A=a), number(value))
 

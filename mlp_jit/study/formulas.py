@@ -6,7 +6,8 @@ Z, A, Y and P stand for z, a (or ŷ), y and the loss's parameter; <Z> is Z where
 
 import re
 
-from ..losses import LOSSES, POISSON
+from ..activations import Activation
+from ..losses import Loss
 from .document import factor, number
 
 PHI = {
@@ -92,14 +93,33 @@ def _fill(formula: str, plain: dict[str, str], protected: dict[str, str]) -> str
     )
 
 
-def phi_formula(phi: str) -> str:
-    """`relu(Z) = max(Z, 0)`"""
+def phi_formula(phi: str | Activation) -> str:
+    """`relu(Z) = max(Z, 0)`; of a user's own the name."""
     if phi == "identity":
-        return PHI[phi]
-    name = phi.replace("_", r"\_")
-    return rf"\mathrm{{{name}}}(Z)" + (f" = {PHI[phi]}" if PHI[phi] else "")
+        return PHI["identity"]
+    formula = PHI.get(phi, "") if isinstance(phi, str) else ""
+    return rf"\mathrm{{{_in_latex(phi)}}}(Z)" + (f" = {formula}" if formula else "")
 
 
-def has_slope(loss: str, output: str) -> bool:
+def slope_formula(phi: str | Activation) -> str:
+    """`A (1 - A)`; of a user's own the name with a prime."""
+    return SLOPE[phi] if isinstance(phi, str) else rf"\mathrm{{{_in_latex(phi)}}}'(Z)"
+
+
+def _in_latex(phi: str | Activation) -> str:
+    return str(phi).replace("_", r"\_")
+
+
+def has_slope(loss: Loss, output: str) -> bool:
     """Whether ∂ℓ/∂z is ∂ℓ/∂ŷ times a φ' that is not 1."""
-    return LOSSES[loss].code < POISSON and output != "identity"
+    return not loss.of_z and output != "identity"
+
+
+def ell_formula(loss: Loss) -> str:
+    """`(A - Y)^2`, of one output; of a user's own the name."""
+    return rf"\mathrm{{{_in_latex(loss.name)}}}({'Z' if loss.of_z else 'A'}, Y)" if loss.is_own else ELL[loss.name]
+
+
+def delta_formula(loss: Loss) -> str:
+    """`2 (A - Y)`, ∂ℓ/∂z where ℓ is computed from z, ∂ℓ/∂ŷ elsewhere; of a user's own the name with a prime."""
+    return rf"\mathrm{{{_in_latex(loss.name)}}}'({'Z' if loss.of_z else 'A'}, Y)" if loss.is_own else DELTA[loss.name]

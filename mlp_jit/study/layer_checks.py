@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..activations import HIDDEN
+from ..activations import Activation, named
 from ..engines.layout import SKIPS
 from ..engines.loops.trace import Trace
 from ..network import Network
@@ -96,10 +96,10 @@ def _gradient_norms(trace: Trace, explained: bool, idle: list[float]) -> Finding
     return Finding("gradient norms", OK, ratio, text)
 
 
-def _idle_share(phi: str, z: np.ndarray, a: np.ndarray) -> float:
+def _idle_share(phi: str | Activation, z: np.ndarray, a: np.ndarray) -> float:
     """The share of a layer's units whose φ' is next to nothing for next to all samples."""
-    slope = np.abs(np.frompyfunc(HIDDEN[phi].slope, 2, 1)(z, a).astype(float))  # type: ignore[arg-type]
-    idle = slope < IDLE_SLOPE * LARGEST_SLOPE.get(phi, 1)
+    slope = np.abs(np.frompyfunc(named(phi).slope, 2, 1)(z, a).astype(float))  # type: ignore[arg-type]
+    idle = slope < IDLE_SLOPE * LARGEST_SLOPE.get(str(phi), 1)
     return float(np.mean(idle.mean(axis=0) >= IDLE_SAMPLES))
 
 

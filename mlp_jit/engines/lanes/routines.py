@@ -6,17 +6,19 @@ code that is an int in a closure are cut off before anything is typed. Rows are 
 (units, N) numbers lies unit after unit.
 """
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 
+from ... import own
 from ..._jit import Doubles, Integers, Place, Real, Routine, Size, as_template, inlined, routine
 from ..._math import log1p
 from ...activations import HIDDEN, IDENTITY, OUTPUTS, SOFTMAX, softmax
 from ...dropout import drop, dropout_key
 from ...losses import BY_CODE as LOSSES
-from ...losses import CROSS_ENTROPY, error
+from ...losses import CROSS_ENTROPY, Loss, error
 from ...optimizers import BY_CODE as OPTIMIZERS
 from ...optimizers import COEFFICIENTS, SETTINGS, coefficients
 from ..layout import BATCH
@@ -31,9 +33,13 @@ _coefficients, _softmax = as_template(coefficients), as_template(softmax)
 # --------------------------------------------------------------------------------------- by code
 
 
-@cache
 def activation(phi: int) -> Routine:
     """E1, a = φ(z): the routine (z, a; count), for softmax (z, a, top, total; outputs, N): `activations.softmax`."""
+    return own.KNOWN[phi].routines[0] if phi in own.KNOWN else _activation(phi)
+
+
+@cache
+def _activation(phi: int) -> Routine:
     if phi == SOFTMAX:
 
         @routine
@@ -54,9 +60,13 @@ def activation(phi: int) -> Routine:
     return activate
 
 
-@cache
 def slope(phi: int) -> Routine:
     """E3, δ ← φ'(z) δ: the routine (z, a, delta; count)."""
+    return own.KNOWN[phi].routines[1] if phi in own.KNOWN else _slope(phi)
+
+
+@cache
+def _slope(phi: int) -> Routine:
     slope_of: Any = PHI[phi].slope
 
     @routine
@@ -68,14 +78,26 @@ def slope(phi: int) -> Routine:
     return scale
 
 
-@cache
-def loss(code: int, phi: int) -> Routine:
+def loss(of: Loss, phi: int) -> Routine:
     """E2 of a block: δ times its weight, ℓ of each sample, and the sum of the first `rows` of weight · ℓ."""
-    pair, of_softmax = LOSSES[code], code == CROSS_ENTROPY
-    ell_of, delta_of, slope_of = pair.ell, pair.delta, PHI[phi].slope or error  # softmax has none, and needs none
-    scales = not pair.of_z and phi != IDENTITY
+    if not of.is_own:
+        return _loss(of.code, phi)
+    made = of.routines.blocks
+    if phi not in made:
+        made[phi] = Routine(_output_deltas(of.routines.ell, of.routines.delta, phi, of_z=of.of_z), kept=False)
+    return made[phi]
 
-    @routine
+
+@cache
+def _loss(code: int, phi: int) -> Routine:
+    pair = LOSSES[code]
+    return routine(_output_deltas(pair.ell, pair.delta, phi, of_z=pair.of_z, of_softmax=code == CROSS_ENTROPY))
+
+
+def _output_deltas(ell_of: Any, delta_of: Any, phi: int, *, of_z: bool, of_softmax: bool = False) -> Callable:
+    slope_of: Any = PHI[phi].slope or error  # softmax has none, and needs none
+    scales = not of_z and phi != IDENTITY
+
     def output_deltas(
         parameters: Place, z: Place, a: Place, y: Place, weight: Place, top: Place, total: Place, delta: Place,
         ell: Place, outputs: Size, N: Size, rows: Size, sum: Doubles,

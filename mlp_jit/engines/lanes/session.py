@@ -257,7 +257,7 @@ class Session:
 
     def _loss(self) -> int:
         """The routine of ℓ."""
-        return self._address(routines.loss(self.plan.loss_function.code, int(self.plan.table[-1, PHI])))
+        return self._address(routines.loss(self.plan.loss_function, int(self.plan.table[-1, PHI])))
 
     def _address(self, routine: Routine) -> int:
         return routine.address(self.plan.dtype)

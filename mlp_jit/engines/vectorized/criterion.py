@@ -1,9 +1,11 @@
 """E2: the losses in matrix form, each with its gradient."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
+from ...losses import own_loss
 from ..plan import Plan
 from .layers import LAYERS, sigmoid, softplus
 
@@ -69,6 +71,12 @@ def _perceptron(z, y):
     return np.maximum((1 - 2 * y) * z, 0), (z >= 0) - y
 
 
+def _own(code, a_or_z, y, parameters=None):
+    ell, delta = np.empty_like(a_or_z), np.empty_like(a_or_z)
+    own_loss(code, a_or_z, a_or_z, y, ell, delta)
+    return ell, delta
+
+
 LOSSES: dict[str, Callable] = {
     "squared_error": _squared_error,
     "half_squared_error": _half_squared_error,
@@ -90,8 +98,12 @@ class Criterion:
     def __init__(self, plan: Plan) -> None:
         self.phi = LAYERS[plan.output]()
         self.parameters = plan.loss_parameters
-        self.of_z = plan.loss_function.name in LOSSES_OF_Z
-        self.loss = LOSSES_OF_Z[plan.loss_function.name] if self.of_z else LOSSES[plan.loss_function.name]
+        loss = plan.loss_function
+        self.of_z = loss.of_z
+        if loss.is_own:
+            self.loss: Callable = partial(_own, loss.code)
+        else:
+            self.loss = LOSSES_OF_Z[loss.name] if self.of_z else LOSSES[loss.name]
 
     def __call__(self, z: np.ndarray, y: np.ndarray, weight: np.ndarray | float, N: float) -> tuple[float, np.ndarray]:
         """(Σ_n weight_n ℓ_n / N, its gradient by z). weight is (N, 1), or 1.0 for all."""

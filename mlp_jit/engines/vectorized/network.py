@@ -5,7 +5,7 @@ import numpy as np
 from ..contract import NONE, Regularization
 from ..layout import BATCH, KIND, PLAIN, SKIPS, biases_view, gains_view, running_view, weights_view
 from ..plan import Plan
-from .layers import LAYERS, BatchNormalization, Dense, Dropout, LayerNormalization, Sequential, Skip, Sums
+from .layers import LAYERS, BatchNormalization, Dense, Dropout, LayerNormalization, Own, Sequential, Skip, Sums
 
 
 def sequential(
@@ -17,7 +17,8 @@ def sequential(
     for l in range(1, len(plan.sizes)):
         of_layer = _linear(plan, gradient, l, trains)
         if l < len(plan.sizes) - 1:
-            of_layer.append(LAYERS[plan.activations[l - 1]]())
+            phi = plan.activations[l - 1]
+            of_layer.append(LAYERS[phi]() if isinstance(phi, str) else Own(phi))
             if dropout[l] > 0:
                 of_layer.append(Dropout(dropout[l], regularization.seed, l))
         layers += [Skip(of_layer)] if plan.table[l, SKIPS] else of_layer

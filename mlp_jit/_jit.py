@@ -302,7 +302,8 @@ class Crossing:
 _one_at_a_time = threading.Lock()  # for workqueue, which aborts when two threads enter it at once
 _layer_lock = threading.Lock()
 _layer: str | None = None  # the threading layer, once the first parallel call has chosen it
-_forked_from_omp = False  # GNU OpenMP kills a child that opens a region after its parent has
+_serial_since_fork = False
+_callers: set[int] = set()  # the threads that have opened a region
 
 
 _calls_changed = threading.Condition()
@@ -319,11 +320,15 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _calls_changed, _one_at_a_time, _layer_lock, _forked_from_omp
+    """GNU OpenMP kills a child that opens a region after its parent has. Of TBB the parent joins all threads first, but
+    not where another thread than the forking one has opened a region: then one of TBB's may hold its lock, for good.
+    """
+    global _calls_changed, _one_at_a_time, _layer_lock, _serial_since_fork
     _calls_changed = threading.Condition()
     _one_at_a_time, _layer_lock = threading.Lock(), threading.Lock()  # a thread left behind may hold them
     try:
-        _forked_from_omp |= numba.threading_layer() == "omp"
+        layer, others = numba.threading_layer(), _callers - {threading.get_ident()}
+        _serial_since_fork |= layer == "omp" or (layer == "tbb" and bool(others))
     except ValueError:  # the parent had not started Numba's threads
         pass
 
@@ -369,7 +374,7 @@ def call(function: Twins | Crossing, *arguments: Any, n_threads: int | None, par
 
     `n_threads` holds for this call alone; None means Numba's present number.
     """
-    if not parallel or n_threads == 1 or _forked_from_omp:
+    if not parallel or n_threads == 1 or _serial_since_fork:
         return function.serial(*arguments)
     count, layer = threads(n_threads), threading_layer()
     if count == 1:
@@ -389,6 +394,7 @@ def _with_threads(count: int, function: Callable, arguments: tuple) -> Any:
     before = numba.get_num_threads()  # Numba keeps this number per calling thread
     with _calls_changed:
         _calls_under_way += 1
+        _callers.add(threading.get_ident())
     try:
         numba.set_num_threads(count)
         return function(*arguments)

@@ -211,6 +211,15 @@ def rare_twins(function: Callable) -> Twins:
     return Twins(function, owner, owner)
 
 
+def write_run(context: Any, builder: ir.IRBuilder, address: ir.Value, kinds: list, values: list) -> None:
+    """Write the call of the routine at this address with these values, of these types."""
+    function_type = context.call_conv.get_function_type(types.none, kinds)
+    nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
+    no_error = cgutils.get_null_value(function_type.args[1])
+    function = builder.inttoptr(address, function_type.as_pointer())
+    builder.call(function, [nothing, no_error, *context.get_arg_packer(kinds).as_arguments(builder, values)])
+
+
 @intrinsic
 def run(typingctx, address, *arguments):
     """Run the routine at this address with these arguments; whole numbers and truths go as a `Size` each."""
@@ -218,14 +227,9 @@ def run(typingctx, address, *arguments):
     taken = [types.intp if isinstance(kind, types.Integer | types.Boolean) else kind for kind in given]
 
     def codegen(context, builder, signature, args):
-        function_type = context.call_conv.get_function_type(types.none, taken)
-        nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
-        no_error = cgutils.get_null_value(function_type.args[1])
         handed = zip(cgutils.unpack_tuple(builder, args[1]), given, taken, strict=True)
         cast = [context.cast(builder, value, kind, into) for value, kind, into in handed]
-        values = context.get_arg_packer(taken).as_arguments(builder, cast)
-        function = builder.inttoptr(args[0], function_type.as_pointer())
-        builder.call(function, [nothing, no_error, *values])
+        write_run(context, builder, args[0], taken, cast)
         return context.get_dummy_value()
 
     return types.void(types.intp, given), codegen

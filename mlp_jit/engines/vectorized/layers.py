@@ -386,6 +386,12 @@ class BatchNormalization(Normalization):
         s -= self.running[0]
         return self.scale(s, self.running[1])
 
+    def backward(self, delta: np.ndarray) -> np.ndarray:
+        if self.trains:
+            return super().backward(delta)
+        delta *= self.gain * self.inv_std
+        return delta
+
     def run_on(self) -> None:
         """A step of `running` towards the last batch's μ and v; a batch of one sample says nothing of v."""
         n_samples = len(self.normal)
@@ -444,6 +450,10 @@ class Sequential(Layer):
             delta = layer.backward(delta)
         self.first.gradients(delta)
         return delta
+
+    def input_delta(self, delta: np.ndarray) -> np.ndarray:
+        """δ of the output → δ of what came in."""
+        return self.backward(delta) @ self.first.W.T
 
 
 def sigmoid(z: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from .simd import REGISTERS, at, lanes, tile_fma_part, tile_load, tile_store_par
 from .subnormals import flush_subnormals, restore
 
 SAMPLES, VECTORS = (4 if REGISTERS == 32 else 2), 4  # of a tile: samples, and vectors of units
+VECTOR = 32  # bytes that φ takes at a time
 CHUNK = 64  # rows that go through all layers together
 MOST_ROWS, MOST_BYTES = 1000, 2**25  # rows, and rows times the largest W's bytes, up to which it outruns the tiles
 
@@ -76,7 +77,10 @@ def layer_few(job, l, h, rows, z, a, scratch):
     if layer.softmax:
         run(layer.activate, z, a, layer.n_out, rows)
     else:
-        run(layer.activate, z, a, layer.n_out * rows)
+        count = layer.n_out * rows
+        if l < job.top:  # into scratch: whole vectors, as a loop's last numbers are the slowest
+            count = (count + job.vector - 1) & -job.vector
+        run(layer.activate, z, a, count)
 
 
 @routine
@@ -141,18 +145,25 @@ def most_rows(plan: Plan) -> int:
     return min(MOST_ROWS, MOST_BYTES // largest_weights(plan))
 
 
+def widest(plan: Plan) -> int:
+    """The units of the widest layer, in whole vectors."""
+    vector = VECTOR // plan.dtype.itemsize
+    return -(-max(plan.sizes[1:]) // vector) * vector
+
+
 class Predictor:
     """A plan's job for `forward_few`: addresses and sizes alone, nothing that depends on the parameters' values."""
 
     def __init__(self, plan: Plan) -> None:
         only_compiled()
         self.dtype, self.outputs = plan.dtype, plan.sizes[-1]
-        self.widest, self.most_rows = max(plan.sizes[1:]), most_rows(plan)
+        self.widest, self.most_rows = widest(plan), most_rows(plan)
         self.job = Record(np.zeros(len(FIELDS), np.int64))
         zero = np.zeros(self.widest, plan.dtype)
         self.job.keep(layers=self._layers(plan), params=plan.params, state=plan.state, zero=zero)
         self.job.set(
-            item=plan.dtype.itemsize, top=len(plan.sizes) - 1, size=self.widest, program=forward_few.address(),
+            item=plan.dtype.itemsize, vector=VECTOR // plan.dtype.itemsize, top=len(plan.sizes) - 1, size=self.widest,
+            program=forward_few.address(),
             forward_layer=forward_samples.address(plan.dtype),
         )  # fmt: skip
         if any(plan.kinds):

@@ -16,7 +16,7 @@ from ..layout import PHI
 from ..plan import Plan
 from . import normal_blocks, routines
 from .crossing import enter
-from .few import CHUNK, Predictor, layer_few
+from .few import CHUNK, Predictor, layer_few, widest
 from .job import FIELDS, LAYER, Job, Record, layer_at
 from .simd import at, lanes, square_fma, square_sums, square_zero
 from .subnormals import flush_subnormals, restore
@@ -138,7 +138,7 @@ def find_slopes(job, x, scratch, out):
 
 @kernel
 def through_slopes(job, l, scratch, out, delta, rows, back):
-    """E3, E8: each row times D of layer l, or `back`, times D transposed."""
+    """E3: each row times D of layer l, or `back`, times D transposed."""
     layer, units = layer_at(job.layers, l), layer_at(job.layers, l).n_out
     slopes, normal = place_of(job, l, scratch)
     if layer.softmax and back:
@@ -223,9 +223,9 @@ def job_of(plan: Plan) -> Record:
     for l, phi in enumerate(plan.table[1:, PHI].tolist(), start=1):
         if not records["softmax"][l]:
             records["slope"][l] = routines.slope(phi).address(plan.dtype)
-    job.keep(one=np.ones(max(sizes[1:]), plan.dtype))
+    job.keep(one=np.ones(widest(plan), plan.dtype))
     work = [n_in * n_out for n_in, n_out in pairwise(sizes)]
-    size, units, top = max(sizes[1:]), sum(sizes[1:]), len(sizes) - 1
+    size, units, top = widest(plan), sum(sizes[1:]), len(sizes) - 1
     job.set(
         by_inputs=sizes[0] * sum(work[1:]), by_outputs=sum(work), units=units,
         fixed=3 * size + units + (units + top + size + 2 if normalized else 0),
@@ -245,7 +245,7 @@ def jacobian(plan: Plan, X: np.ndarray, outputs: range, *, n_threads: int | None
     job, rows, inputs = job_of(plan), *X.shape
     one_row = min(int(job.numbers[FIELDS["by_inputs"]]), len(outputs) * int(job.numbers[FIELDS["by_outputs"]]))
     workers = threads(n_threads) if rows * one_row >= PARALLEL_WORK else 1
-    room = int(job.numbers[FIELDS["fixed"]]) + 3 * max(plan.sizes[1:]) * min(CHUNK, max(inputs, len(outputs)))
+    room = int(job.numbers[FIELDS["fixed"]]) + 3 * widest(plan) * min(CHUNK, max(inputs, len(outputs)))
     result, order = np.empty((rows, len(outputs), inputs), plan.dtype), np.arange(rows)
     job.keep(
         X=X, out=np.empty((rows, plan.sizes[-1]), plan.dtype), jacobian=result, g=np.empty(workers * room, plan.dtype),

@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from ..._jit import Size, routine, run
 from ..plan import Plan
-from .few import CHUNK, forward_few
+from .few import CHUNK, forward_few, widest
 from .jacobian import job_of
 from .job import FIELDS, Job, Record, layer_at
 from .subnormals import flush_subnormals, restore
@@ -52,7 +52,7 @@ def differentiate_row(job: Job, x: Size, scratch: Size, out: Size, jacobian: Siz
 
 def nopython_job(plan: Plan) -> tuple[Record, int]:
     """The job for both, and the numbers of scratch that a caller has to bring along: 0 unless the job is `wide`."""
-    job, size = job_of(plan), max(plan.sizes[1:])
+    job, size = job_of(plan), widest(plan)
     fixed, on_stack = int(job.numbers[FIELDS["fixed"]]), STACK // plan.dtype.itemsize
     at_once = min(CHUNK, (on_stack - 2) // (3 * size + 2 * size))
     wide = at_once == 0 or fixed + 3 * size > on_stack

@@ -30,7 +30,7 @@ from numba.core.errors import TypingError
 from numba.extending import lower_builtin, type_callable
 
 from ._jit import kernel, write_run
-from .engines.lanes.record import NetworkRecord, RecordType
+from .engines.lanes.record import NetworkRecord
 
 __all__ = ["NetworkRecord", "predict_row", "jacobian_row", "predict"]
 
@@ -98,15 +98,16 @@ def _predict(record, X, out, scratch):
 
 def _typed(record: Any, **arrays: tuple[Any, int, bool]) -> types.Type:
     """The result's type, after a look at those of the arguments: of each its dimensions, and whether it is written."""
-    if not isinstance(record, RecordType):
+    if getattr(record, "instance_class", None) is not NetworkRecord:  # under `prange` Numba makes its type anew
         raise TypingError(f"record: expected what net.record() returns, got {record}")
+    dtype = record.types[0].dtype
     for name, (kind, dimensions, writes) in arrays.items():
         kind = getattr(kind, "value", kind)  # the default None is an Omitted
         if name == "scratch" and kind in (None, types.none):
             continue
-        fits = isinstance(kind, types.Array) and kind.dtype == record.dtype and kind.layout == "C"
+        fits = isinstance(kind, types.Array) and kind.dtype == dtype and kind.layout == "C"
         if not fits or kind.ndim != dimensions or (writes and not kind.mutable):
-            expected = f"a C-contiguous array({record.dtype}, {dimensions}d)"
+            expected = f"a C-contiguous array({dtype}, {dimensions}d)"
             raise TypingError(f"{name}: expected {expected}{' that can be written' if writes else ''}, got {kind}")
     return types.none
 

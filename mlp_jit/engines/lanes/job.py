@@ -51,7 +51,7 @@ JOB = _record(
     # E7 to E9: the cuts of the samples phase, how many; units in all; scratch, see `normal_blocks.py`
     "cuts n_cuts stays units normal delta_h moments sums mean inv_std product product_normal",
     "vector",  # numbers that φ takes at a time, see `few.py`
-    # ∂ŷ/∂x, see `jacobian.py`: the outputs it is of; multiply-adds for all inputs, each output; numbers of scratch
+    # ∂ŷ/∂x, see `derivatives.py`: the outputs it is of; multiply-adds for all inputs, each output; numbers of scratch
     "first_output n_outputs by_inputs by_outputs fixed room wide jacobian one",
     # routines of the worker
     "program go plan pack know_moments samples_task weights cut losses",

@@ -10,8 +10,8 @@ from numba.extending import intrinsic
 
 from ..._jit import Size, routine, run
 from ..plan import Plan
+from .derivatives import job_of
 from .few import CHUNK, forward_few, widest
-from .jacobian import job_of
 from .job import FIELDS, Job, Record, layer_at
 from .subnormals import flush_subnormals, restore
 

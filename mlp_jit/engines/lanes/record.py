@@ -57,10 +57,11 @@ class NetworkRecord(NamedTuple):
         self._check("out", out, (*rows, self.n_out), writes=True)
         if jacobian is not None:
             self._check("jacobian", jacobian, (self.n_out, self.n_in), writes=True)
+        given = np.size(scratch) if scratch is not None else 0
         if scratch is not None:
-            self._check("scratch", scratch, np.shape(scratch)[:1] or (self.scratch,), writes=True)
-        if self.scratch > np.size(() if scratch is None else scratch):
-            raise ValueError(f"scratch: expected {self.scratch} numbers for this network, got {np.size(scratch or ())}")
+            self._check("scratch", scratch, (given,), writes=True)
+        if given < self.scratch:
+            raise ValueError(f"scratch: expected {self.scratch} numbers for this network, got {given}")
 
     def _check(self, name: str, array: Any, shape: tuple, writes: bool = False) -> None:
         dtype = self.params.dtype
@@ -98,7 +99,7 @@ class RecordType(types.NamedTuple):
         numbers, integers = types.Array(dtype, 1, "C"), types.Array(types.int64, 1, "C")
         kinds = {name: numbers for name in ("params", "state", "zero", "one")} | {"layers": integers, "job": integers}
         super().__init__([kinds.get(name, types.int64) for name in NetworkRecord._fields], NetworkRecord)
-        self.dtype, self.sources = dtype, sources_digest()
+        self.sources = sources_digest()
         self.name += self.sources
 
     @property

@@ -11,7 +11,7 @@ from ...validation import for_engine, is_sparse
 from ..contract import Recipe, Regularization, Samples
 from ..layout import without_inputs
 from ..plan import Plan
-from .jacobian import jacobian_rows
+from .derivatives import jacobian_rows
 from .sparse import Nonzeros, nonzeros_of
 from .steps import Data, Net, Rules, Steps, evaluate_rows, forward_rows, gradient_of, train_steps
 

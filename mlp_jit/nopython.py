@@ -148,9 +148,9 @@ class _Call:
         given = list(zip(signature.args[1:], args[1:], strict=True))
         self.arrays = [context.make_array(kind)(context, builder, value) for kind, value in given[:arrays]]
         self.n_in, self.n_out = self._record["n_in"], self._record["n_out"]
-        self._scratch = self._scratch_of(*given[arrays:])
+        self._scratch = self._scratch_of(*(given[arrays] if given[arrays:] else (types.none, None)))
 
-    def _scratch_of(self, kind: Any = types.none, value: Any = None) -> ir.Value:
+    def _scratch_of(self, kind: Any, value: Any) -> ir.Value:
         """The address of the caller's scratch."""
         if isinstance(kind, types.Array):
             array = self.context.make_array(kind)(self.context, self.builder, value)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import re
+import runpy
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ from numba import njit
 from numba.core.errors import TypingError
 from numba.core.runtime import _nrt_python, rtsys
 from problems import RUNNABLE, assert_close
-from processes import finish, run, start
+from processes import ROOT, finish, run, start
 
 from mlp_jit import Network, fit
 from mlp_jit.activations import HIDDEN, OUTPUTS
@@ -517,6 +518,20 @@ def test_it_belongs_to_its_process():
     for send in (pickle.dumps, copy.deepcopy):
         with pytest.raises(TypeError, match="holds addresses"):
             send(handed)
+
+
+@COMPILED
+def test_the_readme_shows_what_works(tmp_path):
+    """Its function goes down ŷ_0 along the gradient."""
+    blocks = (ROOT / "README.md").read_text(encoding="utf-8").split("```python\n")[1:]
+    (block,) = (block.partition("```")[0] for block in blocks if "mlp_jit.nopython" in block)
+    (tmp_path / "readme.py").write_text(block, encoding="utf-8")
+    net = network([3, 8, 2], activation="tanh")
+    x, out, jacobian = inputs(net)[0], *room(net, 1)
+    before = net.forward(x[None])[0, 0]
+    known = runpy.run_path(str(tmp_path / "readme.py"), {"net": net, "x": x, "out": out[0], "jacobian": jacobian[0]})
+    assert known["out"].tobytes() == net.forward(x[None]).tobytes()
+    assert known["out"][0] < before - 0.1
 
 
 @pytest.mark.python

@@ -45,8 +45,8 @@ def predict_row(record: NetworkRecord, x: np.ndarray, out: np.ndarray, scratch: 
     Compiled code that is given another dtype, order or number of dimensions does not compile. Other sizes raise
     IndexError where it checks bounds (`boundscheck=True` or NUMBA_BOUNDSCHECK=1); where it does not, **numbers behind
     the end of x are read, and behind the end of out written, which may end the process**. `scratch` (`record.scratch`,)
-    is needed where that is not 0, one array for each thread; without it: ValueError. Under `prange`, Numba shows no
-    error.
+    is needed where that is not 0, one array for each thread; without it: ValueError. Under `prange` Numba checks
+    no bounds, and makes a SystemError of the ValueError.
     """
     record.check(_of_dimensions(1, "x", x), out, None, scratch)
     _predict_row(record, x, out, scratch)

@@ -41,8 +41,10 @@ class Layer:
 class Dense(Layer):
     """E1, E3 to E5 of one layer: z = a W + b. `params` and `grads` are (W, b), arrays (n_in, n_out) and (n_out,).
 
-    The first layer's a may be SciPy's CSR, and the products then are SciPy's.
+    The first layer's a may be SciPy's CSR, and the products then are SciPy's. A `frozen` one leaves out E4 and E5.
     """
+
+    frozen = False
 
     def __init__(self, W: np.ndarray, b: np.ndarray, grad_W: np.ndarray, grad_b: np.ndarray) -> None:
         self.params, self.grads = (W, b), (grad_W, grad_b)
@@ -55,7 +57,8 @@ class Dense(Layer):
         return z
 
     def backward(self, delta: np.ndarray) -> np.ndarray:
-        self.gradients(delta)
+        if not self.frozen:
+            self.gradients(delta)
         return delta @ self.W.T
 
     def gradients(self, delta: np.ndarray) -> None:
@@ -453,7 +456,9 @@ class Sequential(Layer):
 
     def input_delta(self, delta: np.ndarray) -> np.ndarray:
         """δ of the output → δ of what came in."""
-        return self.backward(delta) @ self.first.W.T
+        for layer in self.layers[::-1]:
+            delta = layer.backward(delta)
+        return delta
 
 
 def sigmoid(z: np.ndarray, out: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from numba.core.runtime import _nrt_python, rtsys
 from problems import RUNNABLE, assert_close
 from processes import ROOT, finish, run, start
 
-from mlp_jit import Network, fit
+from mlp_jit import Network, _jit, fit
 from mlp_jit.activations import HIDDEN, OUTPUTS
 from mlp_jit.engines.lanes import derivatives, nopython, record
 from mlp_jit.nopython import NetworkRecord, jacobian_row, predict, predict_row
@@ -191,6 +191,8 @@ def test_the_input_gradient_by_many_threads(monkeypatch):
     monkeypatch.setattr(derivatives, "PARALLEL_WORK", 0)
     for n_threads in (None, 2, 100):
         assert net.input_gradient(X, n_threads=n_threads).tobytes() == expected.tobytes()
+    monkeypatch.setattr(_jit, "_forked_from_omp", True)  # where one thread has to do all
+    assert net.input_gradient(X, n_threads=2).tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", [name for name in RUNNABLE if name != "vectorized"])

@@ -10,20 +10,17 @@ from itertools import pairwise
 
 import numpy as np
 
-from ..._jit import Place, Size, call, kernel, routine, run, threads
+from ..._jit import Crossing, Place, Size, call, kernel, routine, run, run_by_all, threads
 from ..layout import LAYER as BY_LAYER
 from ..layout import PHI
 from ..plan import Plan
 from . import normal_blocks, routines
-from .crossing import enter
 from .few import CHUNK, Predictor, layer_few, widest
-from .job import FIELDS, LAYER, Job, Record, layer_at
+from .job import FIELDS, LAYER, Job, Record, address_of, job_at, layer_at
 from .simd import at, lanes, square_fma, square_sums, square_zero
 from .subnormals import flush_subnormals, restore
-from .team import LINE
 
 PARALLEL_WORK = 200_000  # multiply-adds from which threads are used; an estimate
-NOTHING = np.zeros(0)
 
 
 # --------------------------------------------------------------------------------------- rows
@@ -216,6 +213,24 @@ def jacobian_worker(job: Job, worker: Size) -> None:
     restore(mode)
 
 
+@kernel
+def work_alone(record):
+    """layout: the program of the job of this record, for one worker after the other."""
+    job = job_at(address_of(record), 0)
+    for worker in range(job.workers):
+        run(job.program, job, worker)
+
+
+@kernel
+def work_together(record):
+    """layout: the same for all workers at once."""
+    job = job_at(address_of(record), 0)
+    run_by_all(job.program, job, job.workers)
+
+
+work = Crossing(work_alone, work_together)
+
+
 def job_of(plan: Plan) -> Record:
     """A job for `forward_few` and `jacobian_row`, where scratch has as yet no room."""
     job, sizes, normalized = Predictor(plan).job, plan.sizes, any(plan.kinds)
@@ -224,10 +239,10 @@ def job_of(plan: Plan) -> Record:
         if not records["softmax"][l]:
             records["slope"][l] = routines.slope(phi).address(plan.dtype)
     job.keep(one=np.ones(widest(plan), plan.dtype))
-    work = [n_in * n_out for n_in, n_out in pairwise(sizes)]
+    products = [n_in * n_out for n_in, n_out in pairwise(sizes)]
     size, units, top = widest(plan), sum(sizes[1:]), len(sizes) - 1
     job.set(
-        by_inputs=sizes[0] * sum(work[1:]), by_outputs=sum(work), units=units,
+        by_inputs=sizes[0] * sum(products[1:]), by_outputs=sum(products), units=units,
         fixed=3 * size + units + (units + top + size + 2 if normalized else 0),
         move=normal_blocks.move.address(plan.dtype), jacobian_row=jacobian_row.address(),
     )  # fmt: skip
@@ -246,13 +261,13 @@ def jacobian(plan: Plan, X: np.ndarray, outputs: range, *, n_threads: int | None
     one_row = min(int(job.numbers[FIELDS["by_inputs"]]), len(outputs) * int(job.numbers[FIELDS["by_outputs"]]))
     workers = threads(n_threads) if rows * one_row >= PARALLEL_WORK else 1
     room = int(job.numbers[FIELDS["fixed"]]) + 3 * widest(plan) * min(CHUNK, max(inputs, len(outputs)))
-    result, order = np.empty((rows, len(outputs), inputs), plan.dtype), np.arange(rows)
+    result = np.empty((rows, len(outputs), inputs), plan.dtype)
     job.keep(
-        X=X, out=np.empty((rows, plan.sizes[-1]), plan.dtype), jacobian=result, g=np.empty(workers * room, plan.dtype),
-        counters=np.zeros((1 + workers) * LINE, np.int64),
+        X=X, out=np.empty((rows, plan.sizes[-1]), plan.dtype), jacobian=result, g=np.empty(workers * room, plan.dtype)
+    )
+    job.set(
+        program=jacobian_worker.address(), samples=rows, workers=workers, room=room, first_output=outputs.start,
+        n_outputs=len(outputs),
     )  # fmt: skip
-    job.set(program=jacobian_worker.address(), room=room, first_output=outputs.start, n_outputs=len(outputs))
-    call(
-        enter, job.numbers, order, order, NOTHING, NOTHING, 0, workers, n_threads=n_threads, parallel=workers > 1
-    )  # fmt: skip
+    call(work, job.numbers, n_threads=n_threads, parallel=workers > 1)
     return result

@@ -54,8 +54,9 @@ def nopython_job(plan: Plan) -> tuple[Record, int]:
     """The job for both, and the numbers of scratch that a caller has to bring along: 0 unless the job is `wide`."""
     job, size = job_of(plan), widest(plan)
     fixed, on_stack = int(job.numbers[FIELDS["fixed"]]), STACK // plan.dtype.itemsize
-    at_once = min(CHUNK, (on_stack - 2) // (3 * size + 2 * size))
-    wide = at_once == 0 or fixed + 3 * size > on_stack
-    scratch = max(fixed + 3 * size * AT_ONCE, 5 * size + 2) if wide else 0
-    job.set(program=forward_few.address(), wide=wide, room=scratch or on_stack, capacity=max(1, 0 if wide else at_once))
+    one_row = max(5 * size + 2, fixed + 3 * size)  # of `forward_few`, of `jacobian_row`
+    wide = one_row > on_stack
+    at_once = 1 if wide else min(CHUNK, (on_stack - 2 * size - 2) // (3 * size))
+    scratch = one_row + 3 * size * (AT_ONCE - 1) if wide else 0
+    job.set(program=forward_few.address(), wide=wide, room=scratch or on_stack, capacity=at_once)
     return job, scratch

@@ -24,7 +24,7 @@ class NetworkRecord(NamedTuple):
     params, state : ndarray
         Those of the network.
     layers, job, zero, one : ndarray
-        Sizes, addresses and constants, for the package's own code. `numpy.ndarray.flags.writeable` is False.
+        Sizes, addresses and constants, for the package's own code.
     predict_rows, differentiate_row : int
         Addresses of that code.
     n_in, n_out : int
@@ -80,11 +80,16 @@ class NetworkRecord(NamedTuple):
 def record_of(plan: Plan) -> NetworkRecord:
     """The record of a network, see `Network.record`."""
     job, scratch = nopython_job(plan)
-    kept = job.arrays
+    arrays = {name: job.arrays[name].reshape(-1) for name in ("params", "state", "layers", "zero", "one")}
     return NetworkRecord(
-        kept["params"], kept["state"], kept["layers"], job.numbers, kept["zero"], kept["one"], predict_rows.address(),
-        differentiate_row.address(), plan.sizes[0], plan.sizes[-1], scratch,
-    )  # fmt: skip
+        **arrays,
+        job=job.numbers,
+        predict_rows=predict_rows.address(),
+        differentiate_row=differentiate_row.address(),
+        n_in=plan.sizes[0],
+        n_out=plan.sizes[-1],
+        scratch=scratch,
+    )
 
 
 # --------------------------------------------------------------------------------------- its type

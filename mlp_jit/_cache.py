@@ -24,7 +24,7 @@ from numba.core.caching import FunctionCache, IndexDataCacheFile
 log = logging.getLogger("mlp_jit.cache")
 SOURCES = (  # all that may be compiled, or be a constant in what is
     "_cache", "_jit", "_notice", "_straight", "_math", "validation", "activations", "losses", "optimizers",
-    "initializers", "schedules", "dropout", "own", "engines/*", "engines/*/*",
+    "initializers", "schedules", "dropout", "own", "engines/*", "engines/*/*", "nopython",
 )  # fmt: skip
 
 

@@ -224,6 +224,15 @@ def rare_twins(function: Callable) -> Twins:
     return Twins(function, owner, owner)
 
 
+def write_run(context: Any, builder: ir.IRBuilder, address: ir.Value, kinds: list, values: list) -> None:
+    """Write the call of the routine at this address with these values, of these types."""
+    function_type = context.call_conv.get_function_type(types.none, kinds)
+    nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
+    no_error = cgutils.get_null_value(function_type.args[1])
+    function = builder.inttoptr(address, function_type.as_pointer())
+    builder.call(function, [nothing, no_error, *context.get_arg_packer(kinds).as_arguments(builder, values)])
+
+
 @intrinsic
 def run(typingctx, address, *arguments):
     """Run the routine at this address with these arguments; whole numbers and truths go as a `Size` each."""
@@ -232,20 +241,11 @@ def run(typingctx, address, *arguments):
 
     def codegen(context, builder, signature, args):
         handed = zip(cgutils.unpack_tuple(builder, args[1]), given, taken, strict=True)
-        write_call(context, builder, args[0], taken, [context.cast(builder, x, kind, into) for x, kind, into in handed])
+        cast = [context.cast(builder, value, kind, into) for value, kind, into in handed]
+        write_run(context, builder, args[0], taken, cast)
         return context.get_dummy_value()
 
     return types.void(types.intp, given), codegen
-
-
-def write_call(context: Any, builder: ir.IRBuilder, address: ir.Value, taken: list, values: list) -> None:
-    """The call of the routine at this address, with values of the types that it has taken."""
-    function_type = context.call_conv.get_function_type(types.none, taken)
-    nothing = cgutils.alloca_once(builder, function_type.args[0].pointee)
-    no_error = cgutils.get_null_value(function_type.args[1])
-    packed = context.get_arg_packer(taken).as_arguments(builder, values)
-    function = builder.inttoptr(address, function_type.as_pointer())
-    builder.call(function, [nothing, no_error, *packed])
 
 
 @intrinsic

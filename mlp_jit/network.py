@@ -8,6 +8,7 @@ import numpy as np
 from . import validation
 from .activations import HIDDEN, IDENTITY, OUTPUTS, Activation, named
 from .engines import DEFAULT, ENGINES, layout
+from .engines.lanes.record import NetworkRecord, record_of
 from .engines.layout import BATCH, KIND, LAYER, PLAIN, SKIPS
 from .engines.loops.trace import Trace, trace
 from .engines.plan import Plan
@@ -192,6 +193,35 @@ class Network(Plan):
             l2=validation.number("l2", l2, 0),
             n_threads=validation.n_threads(n_threads),
         )
+
+    def input_gradient(
+        self, X: Any, k: int | None = None, *, engine: str = DEFAULT, n_threads: int | None = None
+    ) -> np.ndarray:
+        """∂ŷ_k/∂x_i for X (n_samples, n_inputs): (n_samples, n_inputs) for an output k, negative ones from the last, or
+        all of them, the Jacobian of each sample: (n_samples, n_outputs, n_inputs).
+
+        ŷ is what `forward` gives, running statistics included: of a softmax the probabilities, whose logits are
+        `network.part(L, "identity")`. NaN passes through. Raises as `forward`, and ValueError for an output that there
+        is not.
+        """
+        X = X.toarray() if validation.is_sparse(X) else X
+        X = validation.for_engine(validation.matrix("X", X, self.sizes[0], minimum_rows=0), self.dtype)
+        outputs, n_threads = self.sizes[-1], validation.n_threads(n_threads)
+        if k is None:
+            return _engine(engine).jacobian(self, X, range(outputs), n_threads=n_threads)
+        k = validation.integer("k", k, -outputs)
+        if k >= outputs:
+            raise ValueError(f"k: expected an output from {-outputs} to {outputs - 1}, got {k}")
+        k %= outputs
+        return _engine(engine).jacobian(self, X, range(k, k + 1), n_threads=n_threads)[:, 0]
+
+    def record(self) -> NetworkRecord:
+        """What compiled code needs for predictions and derivatives, see `mlp_jit.nopython`: one type for all networks
+        of a dtype. It shares the parameters, and so follows them as they are trained.
+
+        Raises NotImplementedError where nothing is compiled (NUMBA_DISABLE_JIT=1).
+        """
+        return record_of(self)
 
     def trace(self, X: Any, y: Any, *, sample_weight: Any = None) -> Trace:
         """Every z, a and δ of the loops engine for these samples, layer by layer, with the loss and the gradients."""

@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import Routine, write_call
+from ._jit import Routine, write_run
 
 PROBES = (-3.1, -1.7, -0.6, -0.01, 0.0, 0.02, 0.7, 1.3, 2.9)  # where functions are looked at
 STEP, TOLERANCE = 1e-5, 1e-3  # of a difference, and how far it may lie from a slope: of 1, or of the slope
@@ -65,7 +65,7 @@ def _run_own(typingctx, code, which, n, arrays):
             array = context.make_array(kind)(context, builder, value)
             values.append(cgutils.get_item_pointer(context, builder, kind, array, [n, n.type(0)]))
         values.append(cgutils.unpack_tuple(builder, array.shape)[1])
-        write_call(context, builder, address, taken, values)
+        write_run(context, builder, address, taken, values)
         return context.get_dummy_value()
 
     return types.void(types.int64, which, types.intp, arrays), codegen

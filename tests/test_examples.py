@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -225,3 +226,26 @@ def test_remedies(run):
     assert clipped < unbounded
     for name in ("sgd", "adam", "adamw", "rmsprop", "adagrad", "nadam", "lion", "adam, cosine", "adam, on_plateau"):
         assert number(text, f"  {name} ") < math.log(2)
+
+
+@pytest.mark.examples
+def test_ode(run):
+    out = run("ode")
+    for ratio in numbers(out, "ratios"):
+        assert 12 < ratio < 20  # of the fourth order
+    for method in ("RK45", "Radau"):
+        assert number(out, f"{method} of SciPy: ") > 0
+        assert (
+            number(out, f"{method} of SciPy: {number(out, method + ' of SciPy: '):.0f} calls, apart from RK4 by") < 1e-7
+        )
+    np.testing.assert_allclose(numbers(out, "at rest")[:4], [0, 1, -1, -0.1], atol=0.15)
+    assert max(numbers(out, "real parts")[:2]) < 0
+
+
+@pytest.mark.examples
+def test_sampler(run):
+    out = run("sampler")
+    means = {name: numbers(out, f"{name:10} mean") for name in ("Metropolis", "HMC", "simulator")}
+    for name in ("Metropolis", "HMC"):
+        np.testing.assert_allclose(means[name], means["simulator"], atol=0.01)
+        assert 0.3 < number(out, f"{name:10} accepted") < 1

@@ -23,7 +23,7 @@ COMPILING = {"kernel", "owner", "inlined", "template", "routine", "twins", "rare
 LAYERS = [
     {"_cache", "_jit", "_notice", "_straight", "_math", "own", "validation"},
     {"activations", "losses", "optimizers", "initializers", "schedules", "dropout"},
-    {"engines", "engines.*"},
+    {"engines", "engines.*", "nopython"},
     {"network", "ledger"},
     {"files", "files.container", "files.values"},
     {"training", "training.*"},

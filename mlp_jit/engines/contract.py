@@ -104,10 +104,13 @@ class Session(Protocol):
 class Engine:
     """One of the three: how it predicts, and its sessions.
 
-    `forward(plan, X, *, n_threads=None)` is E1: the output (N, outputs) for X (N, inputs).
+    `forward(plan, X, *, n_threads=None)` is E1: the output (N, outputs) for X (N, inputs). `jacobian(plan, X, outputs,
+    *, n_threads=None)` is ∂ŷ_k/∂x_i (N, len(outputs), inputs) for a range of outputs k and a dense X; with batch
+    normalisation by the running statistics, as `forward`.
     """
 
     forward: Callable[..., np.ndarray]
+    jacobian: Callable[..., np.ndarray]
     session: type[Session]
 
     def evaluate(

@@ -26,7 +26,8 @@ each such layer, forward and back; all blocks come that far, one worker combines
    numbers to where tiles read them.
 5. `simd.py`: the tile, a few vectors of accumulators that stay in registers.
 
-Besides: `few.py`, E1 for a few samples without moving them first, to the same bits.
+Besides: `few.py`, E1 for a few samples without moving them first, to the same bits; `derivatives.py`, ∂ŷ_k/∂x_i of one;
+`nopython.py`, both for other people's compiled code.
 
 Measured (Zen 4, AVX-512, one thread, float32): E1, E3 and E4 run at 110-117 GFLOP/s from some 64 units on, where
 OpenBLAS reaches 95-99. Tried, and worse: rows of W read by E3 as they lie (88 for 115 GFLOP/s); the number of lanes as
@@ -35,6 +36,7 @@ stretches of whole rows reach 107); records of arrays for a job (ten seconds to 
 """
 
 from ..contract import Engine
+from .derivatives import jacobian
 from .session import Session, forward
 
-ENGINE = Engine(forward, Session)
+ENGINE = Engine(forward, jacobian, Session)

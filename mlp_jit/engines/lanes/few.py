@@ -18,6 +18,7 @@ from .simd import REGISTERS, at, lanes, tile_fma_part, tile_load, tile_store_par
 from .subnormals import flush_subnormals, restore
 
 SAMPLES, VECTORS = (4 if REGISTERS == 32 else 2), 4  # of a tile: samples, and vectors of units
+VECTOR = 32  # bytes that φ takes at a time
 CHUNK = 64  # rows that go through all layers together
 MOST_ROWS, MOST_BYTES = 1000, 2**25  # rows, and rows times the largest W's bytes, up to which it outruns the tiles
 
@@ -64,6 +65,24 @@ def forward_samples(W: Place, b: Place, n_in: Size, n_out: Size, a: Place, z: Pl
 # --------------------------------------------------------------------------------------- all layers
 
 
+@kernel
+def layer_few(job, l, h, rows, z, a, scratch):
+    """E1: z and a of layer l for the rows of h; E7 where it is normalised, with scratch for `normalize_few`."""
+    layer, item = layer_at(job.layers, l), job.item
+    normalized = layer.batch + layer.layer > 0
+    b = job.zero if normalized else job.params + item * layer.biases
+    run(job.forward_layer, job.params + item * layer.weights, b, layer.n_in, layer.n_out, h, z, rows)
+    if normalized:
+        run(job.normalize_block, job, l, z, scratch, rows)
+    if layer.softmax:
+        run(layer.activate, z, a, layer.n_out, rows)
+    else:
+        count = layer.n_out * rows
+        if l < job.top:  # into scratch: whole vectors, as a loop's last numbers are the slowest
+            count = (count + job.vector - 1) & -job.vector
+        run(layer.activate, z, a, count)
+
+
 @routine
 def forward_few(job: Job, X: Size, rows: Size, scratch: Size, out: Size) -> None:
     """E1: all layers, for the rows of X. Scratch is for three times as many numbers as the widest layer has for them,
@@ -72,17 +91,9 @@ def forward_few(job: Job, X: Size, rows: Size, scratch: Size, out: Size) -> None
     room = job.item * rows * job.size
     z, h = scratch, X
     for l in range(1, job.top + 1):
-        layer, item = layer_at(job.layers, l), job.item
         a = out if l == job.top else scratch + room * (1 + (l & 1))
-        normalized = layer.batch + layer.layer > 0
-        b = job.zero if normalized else job.params + item * layer.biases
-        run(job.forward_layer, job.params + item * layer.weights, b, layer.n_in, layer.n_out, h, z, rows)
-        if normalized:
-            run(job.normalize_block, job, l, z, scratch + 3 * room, rows)
-        if layer.softmax:
-            run(layer.activate, z, a, layer.n_out, rows)
-        else:
-            run(layer.activate, z, a, layer.n_out * rows)
+        layer_few(job, l, h, rows, z, a, scratch + 3 * room)
+        layer = layer_at(job.layers, l)
         if layer.skips:
             run(job.add, a, h, a, layer.n_out * rows)
         h = a
@@ -134,25 +145,32 @@ def most_rows(plan: Plan) -> int:
     return min(MOST_ROWS, MOST_BYTES // largest_weights(plan))
 
 
+def widest(plan: Plan) -> int:
+    """The units of the widest layer, in whole vectors."""
+    vector = VECTOR // plan.dtype.itemsize
+    return -(-max(plan.sizes[1:]) // vector) * vector
+
+
 class Predictor:
     """A plan's job for `forward_few`: addresses and sizes alone, nothing that depends on the parameters' values."""
 
     def __init__(self, plan: Plan) -> None:
         only_compiled()
         self.dtype, self.outputs = plan.dtype, plan.sizes[-1]
-        self.widest, self.most_rows = max(plan.sizes), most_rows(plan)
-        self._job = Record(np.zeros(len(FIELDS), np.int64))
+        self.widest, self.most_rows = widest(plan), most_rows(plan)
+        self.job = Record(np.zeros(len(FIELDS), np.int64))
         zero = np.zeros(self.widest, plan.dtype)
-        self._job.keep(layers=self._layers(plan), params=plan.params, state=plan.state, zero=zero)
-        self._job.set(
-            item=plan.dtype.itemsize, top=len(plan.sizes) - 1, size=self.widest, program=forward_few.address(),
+        self.job.keep(layers=self._layers(plan), params=plan.params, state=plan.state, zero=zero)
+        self.job.set(
+            item=plan.dtype.itemsize, vector=VECTOR // plan.dtype.itemsize, top=len(plan.sizes) - 1, size=self.widest,
+            program=forward_few.address(),
             forward_layer=forward_samples.address(plan.dtype),
         )  # fmt: skip
         if any(plan.kinds):
             known = normal_blocks.known_moments.address(plan.dtype)
-            self._job.set(normalize_block=normalize_few.address(), known_moments=known)
+            self.job.set(normalize_block=normalize_few.address(), known_moments=known)
         if plan.skips:
-            self._job.set(add=normal_blocks.add.address(plan.dtype))
+            self.job.set(add=normal_blocks.add.address(plan.dtype))
 
     @staticmethod
     def _layers(plan: Plan) -> np.ndarray:
@@ -169,5 +187,5 @@ class Predictor:
         """The outputs (N, outputs) for X (N, inputs)."""
         rows = len(X)
         out = np.empty((rows, self.outputs), self.dtype)
-        enter_few(self._job.numbers, X, np.empty((3 * min(rows, CHUNK) + 2) * self.widest + 2, self.dtype), out)
+        enter_few(self.job.numbers, X, np.empty((3 * min(rows, CHUNK) + 2) * self.widest + 2, self.dtype), out)
         return out

@@ -50,6 +50,9 @@ JOB = _record(
     "c N block_loss blocks squares norms figures",
     # E7 to E9: the cuts of the samples phase, how many; units in all; scratch, see `normal_blocks.py`
     "cuts n_cuts stays units normal delta_h moments sums mean inv_std product product_normal",
+    "vector",  # numbers that φ takes at a time, see `few.py`
+    # ∂ŷ/∂x, see `derivatives.py`: the outputs it is of; multiply-adds for all inputs, each output; numbers of scratch
+    "first_output n_outputs by_inputs by_outputs fixed room wide jacobian one",
     # routines of the worker
     "program go plan pack know_moments samples_task weights cut losses",
     "load_blocks forward_blocks loss_blocks write_blocks backward_blocks sum_gradient",
@@ -59,6 +62,7 @@ JOB = _record(
     "optimizer_step add_losses write_outputs start_gradient clip clip_by_norm sum_of_squares drop_block",
     "block_moments block_products combine_moments combine_products known_moments gain_gradient add move",
     "forward_nonzeros sort_samples nonzero_gradient",
+    "jacobian_row backward_rows start_rows scale_rows center_rows softmax_rows turn_rows",
 )
 LAYER = _record(
     "n_in n_out weights biases gains running unit batch layer skips",  # as in `layout`; `running` is STATE

@@ -332,6 +332,63 @@ def row_squares(typingctx, x, p, count):
     return types.float64(x, types.intp, types.intp), codegen
 
 
+# ------------------------------------------------------------------------------------- sums of as many rows as lanes
+
+
+@intrinsic
+def square_zero(typingctx, like):
+    """A tile of zeros with as many rows as a vector has lanes: room for a sum in each lane of each row."""
+    tile = TileType(like.dtype, VECTOR_BYTES // (like.dtype.bitwidth // 8), 1)
+
+    def codegen(context, builder, signature, args):
+        return ir.Constant(context.get_value_type(tile), None)
+
+    return tile(like), codegen
+
+
+@intrinsic
+def square_fma(typingctx, tile, w, p, stride, rows, x, q, count):
+    """tile[m, s] + w[p + m·stride + s] · x[q + s] over s < count, at most `lanes`. Row `rows` − 1 of w also serves the
+    rows behind.
+    """
+
+    def codegen(context, builder, signature, args):
+        value, w_data, p, stride, rows, x_data, q, count = args
+        vector = _vector(tile.dtype)
+        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
+        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        factor, last = _load_part(builder, x_data, q, vector, count), builder.sub(rows, I64(1))
+        for m in range(tile.rows):
+            here = builder.select(builder.icmp_signed("<", I64(m), last), I64(m), last)
+            row = _load_part(builder, w_data, builder.add(p, builder.mul(stride, here)), vector, count)
+            total = builder.call(fmuladd, [row, factor, builder.extract_value(value, m)])
+            value = builder.insert_value(value, total, m)
+        return value
+
+    index, place = types.intp, types.CPointer(tile.dtype)
+    return tile(tile, place, index, index, index, place, index, index), codegen
+
+
+@intrinsic
+def square_sums(typingctx, tile, x, p, count):
+    """x[p + m] = Σ_s tile[m, s] for the first `count` rows m: squares of half the size are added, and again."""
+
+    def codegen(context, builder, signature, args):
+        value, data, p, count = args
+        parts, n = [builder.extract_value(value, m) for m in range(tile.rows)], tile.rows
+        half = n // 2
+        while half:  # lane s of a part then belongs to row s & half of the pair, and of what was paired before
+            low = ir.Constant(ir.VectorType(I32, n), [s if s & half == 0 else n + s - half for s in range(n)])
+            high = ir.Constant(ir.VectorType(I32, n), [s + half if s & half == 0 else n + s for s in range(n)])
+            pairs = zip(parts[:half], parts[half:], strict=True)
+            parts = [builder.fadd(*(builder.shuffle_vector(a, b, k) for k in (low, high))) for a, b in pairs]
+            half //= 2
+        _store_part(builder, parts[0], data, p, count)
+        return context.get_dummy_value()
+
+    return types.void(tile, types.CPointer(tile.dtype), types.intp, types.intp), codegen
+
+
 # ------------------------------------------------------------------------------------- moving numbers
 
 

@@ -5,10 +5,12 @@
 3. `passes.py`: all layers in turn, forward with E1, back with E2 to E5.
 4. `steps.py`: the gradient of a batch, and an epoch of E6.
 
+5. `derivatives.py`: ∂ŷ_k/∂x_i, by E3 once more.
+
 `scratch.py` is the room for all numbers, `session.py` where Python calls, `trace.py` hands every number to the reader.
 """
 
 from ..contract import Engine
-from .session import Session, forward
+from .session import Session, forward, jacobian
 
-ENGINE = Engine(forward, Session)
+ENGINE = Engine(forward, jacobian, Session)

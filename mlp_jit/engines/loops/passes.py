@@ -100,6 +100,18 @@ def forward_pass(net, state, sparse, places, trains, rules, t, ids, work, rows):
 
 
 @twins
+def delta_before(table, state, l, delta_j, work, rows):
+    """E3: δ of layer l − 1, from ∂ℓ/∂s of layer l."""
+    i, WT = l - 1, transposed_of(table, work.transposed, l)
+    z_i, a_i = layer_of(table, work.z, i, rows), layer_of(table, work.a, i, rows)
+    delta_i = layer_of(table, work.delta, i, rows)
+    if state is not None and (table[l, SKIPS] or table[i, SKIPS]):
+        skipped_delta(table, l, WT, z_i, a_i, delta_j, delta_i, work, rows)
+    else:
+        hidden_delta(WT, table[i, PHI], z_i, a_i, delta_j, delta_i)
+
+
+@twins
 def backward_pass(net, state, sparse, places, rules, t, ids, work, N, gradient, rows):
     """E2: the output's δ, then E3 to E5 and E8 to E10 from the last layer to the first; returns Σ_n weight_n ℓ_n."""
     table, dropout, last = net.table, rules.dropout, net.table.shape[0] - 1
@@ -120,16 +132,8 @@ def backward_pass(net, state, sparse, places, rules, t, ids, work, N, gradient, 
         else:
             weight_gradient(inputs_of(table, dropout, work, l - 1, rows), delta_j, N, gradient_l)
         if l > 1:
-            i, phi, WT = l - 1, table[l - 1, PHI], transposed_of(table, work.transposed, l)
-            z_i, a_i, delta_i = (
-                layer_of(table, z, i, rows),
-                layer_of(table, a, i, rows),
-                layer_of(table, delta, i, rows),
-            )
-            if state is not None and (table[l, SKIPS] or table[i, SKIPS]):
-                skipped_delta(table, l, WT, z_i, a_i, delta_j, delta_i, work, rows)
-            else:
-                hidden_delta(WT, phi, z_i, a_i, delta_j, delta_i)
+            i, delta_i = l - 1, layer_of(table, delta, l - 1, rows)
+            delta_before(table, state, l, delta_j, work, rows)
             if dropout[i] > 0:
                 drop_layer(dropout[i], dropout_key(rules.seed, t, i), ids, delta_i, delta_i)
     return total

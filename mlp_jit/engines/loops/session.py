@@ -11,6 +11,7 @@ from ...validation import for_engine, is_sparse
 from ..contract import Recipe, Regularization, Samples
 from ..layout import without_inputs
 from ..plan import Plan
+from .derivatives import jacobian_rows
 from .sparse import Nonzeros, nonzeros_of
 from .steps import Data, Net, Rules, Steps, evaluate_rows, forward_rows, gradient_of, train_steps
 
@@ -122,6 +123,16 @@ def forward(plan: Plan, X: Any, *, n_threads: int | None = None) -> np.ndarray:
     sparse, X = split(X)
     call(
         forward_rows, net_of(plan, sparse), state_of(plan), sparse, X, rules_of(plan, rules), rows, out,
+        n_threads=n_threads, parallel=is_parallel(plan, rows),
+    )  # fmt: skip
+    return out
+
+
+def jacobian(plan: Plan, X: np.ndarray, outputs: range, *, n_threads: int | None = None) -> np.ndarray:
+    """E3: ∂ŷ_k/∂x_i of these outputs for X, see `contract.Engine`."""
+    out, rows = np.empty((len(X), len(outputs), X.shape[1]), plan.dtype), chunk_of(len(X))
+    call(
+        jacobian_rows, net_of(plan), state_of(plan), X, rules_of(plan, Regularization()), rows, outputs.start, out,
         n_threads=n_threads, parallel=is_parallel(plan, rows),
     )  # fmt: skip
     return out

@@ -7,6 +7,6 @@ its arrays. Read it in this order: `layers.py`, E1 and E3 to E5 layer by layer; 
 """
 
 from ..contract import Engine
-from .session import Session, forward
+from .session import Session, forward, jacobian
 
-ENGINE = Engine(forward, Session)
+ENGINE = Engine(forward, jacobian, Session)

@@ -50,8 +50,10 @@ class Layer:
 class Dense(Layer):
     """E1, E3 to E5 of one layer: z = a W + b. `params` and `grads` are (W, b), arrays (n_in, n_out) and (n_out,).
 
-    The first layer's a may be SciPy's CSR, and the products then are SciPy's.
+    The first layer's a may be SciPy's CSR, and the products then are SciPy's. A `frozen` one leaves out E4 and E5.
     """
+
+    frozen = False
 
     def __init__(self, W: np.ndarray, b: np.ndarray, grad_W: np.ndarray, grad_b: np.ndarray) -> None:
         self.params, self.grads = (W, b), (grad_W, grad_b)
@@ -64,7 +66,8 @@ class Dense(Layer):
         return z
 
     def backward(self, delta: np.ndarray) -> np.ndarray:
-        self.gradients(delta)
+        if not self.frozen:
+            self.gradients(delta)
         return delta @ self.W.T
 
     def gradients(self, delta: np.ndarray) -> None:
@@ -411,6 +414,12 @@ class BatchNormalization(Normalization):
         s -= self.running[0]
         return self.scale(s, self.running[1])
 
+    def backward(self, delta: np.ndarray) -> np.ndarray:
+        if self.trains:
+            return super().backward(delta)
+        delta *= self.gain * self.inv_std
+        return delta
+
     def run_on(self) -> None:
         """A step of `running` towards the last batch's μ and v; a batch of one sample says nothing of v."""
         n_samples = len(self.normal)
@@ -468,6 +477,12 @@ class Sequential(Layer):
         for layer in self._rest:
             delta = layer.backward(delta)
         self.first.gradients(delta)
+        return delta
+
+    def input_delta(self, delta: np.ndarray) -> np.ndarray:
+        """δ of the output → δ of what came in."""
+        for layer in self.layers[::-1]:
+            delta = layer.backward(delta)
         return delta
 
 

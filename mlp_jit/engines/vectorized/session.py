@@ -6,7 +6,7 @@ from ...validation import is_sparse
 from ..contract import Recipe, Samples
 from ..plan import Plan
 from .criterion import Criterion
-from .layers import LAYERS, BatchNormalization, Dropout, Sequential
+from .layers import LAYERS, BatchNormalization, Dense, Dropout, Sequential
 from .network import add_l2, sequential
 from .steps import STEPS, clip
 
@@ -85,3 +85,17 @@ def forward(plan: Plan, X: np.ndarray, *, n_threads: int | None = None) -> np.nd
     """E1: the outputs for X, see `contract.Engine`. The threads are BLAS's."""
     z = sequential(plan, np.empty_like(plan.params)).forward(X)
     return LAYERS[plan.output]().forward(z)
+
+
+def jacobian(plan: Plan, X: np.ndarray, outputs: range, *, n_threads: int | None = None) -> np.ndarray:
+    """E3: ∂ŷ_k/∂x_i of these outputs for X, see `contract.Engine`: all samples back from one output after the other."""
+    model, output = sequential(plan, np.empty_like(plan.params)), LAYERS[plan.output]()
+    for layer in model.of_kind(Dense):
+        layer.frozen = True
+    a = output.forward(model.forward(X))
+    result = np.empty((len(X), len(outputs), X.shape[1]), plan.dtype)
+    for m, k in enumerate(outputs):
+        delta = np.zeros_like(a)
+        delta[:, k] = 1
+        result[:, m] = model.input_delta(output.backward(delta))
+    return result

@@ -32,7 +32,11 @@ def _leaky_relu(node: Node, x: np.ndarray) -> np.ndarray:
     return np.maximum(x, 0) + _decimal(node, "alpha", 0.01) * np.minimum(x, 0)
 
 
-_erf = np.vectorize(math.erf, otypes=[float])
+def _one_by_one(function: Callable[[float], float]) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.array([function(number) for number in x.flat]).reshape(x.shape)
+
+
+_erf = _one_by_one(math.erf)
 
 
 def _gelu(node: Node, x: np.ndarray) -> np.ndarray:
@@ -89,7 +93,7 @@ BY_NUMBER: dict[str, Callable] = {
     "Exp": np.exp,
     "Log": np.log,
     "Erf": _erf,
-    "Erfc": np.vectorize(math.erfc, otypes=[float]),  # no operator of ONNX, but tf2onnx writes it for Keras's GELU
+    "Erfc": _one_by_one(math.erfc),  # no operator of ONNX, but tf2onnx writes it for Keras's GELU
     "Max": _all(np.maximum),
     "Min": _all(np.minimum),
     "Sum": _all(np.add),

@@ -3,8 +3,10 @@
 import contextlib
 import itertools
 import json
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -182,6 +184,17 @@ def test_what_cannot_be_written(monkeypatch):
     for call in (lambda: to_onnx(Network([1, 1])), lambda: from_onnx("x"), register_skl2onnx):
         with pytest.raises(ImportError, match=r"pip install 'mlp_jit\[onnx\]'"):
             call()
+
+
+def test_the_readme(tmp_path, monkeypatch):
+    """Its lines run and say the truth."""
+    text = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "from_onnx" in block)
+    monkeypatch.chdir(tmp_path)
+    names = {"clf": MLPClassifier((6,), max_iter=3, random_state=0).fit(X, LABELS), "X_new": X[:5]}
+    exec(code, names)
+    _, probabilities = by_runtime(onnx.load("digits.onnx"), X[:5])
+    assert_equal(probabilities, names["net"].forward(X[:5]), "float64")
 
 
 # --------------------------------------------------------------------------------------- what others write

@@ -4,7 +4,7 @@
     Linear, Softmax               z = b + Σ_i w_ij a_i                              ŷ = softmax(z)
 
 Trained, μ and v are numbers, so that PyTorch's exporter puts the first line into one W and b. The network that comes
-out of the file is one of E1 alone, and runs where any other does: in a loop over rows, in many threads, without PyTorch.
+out of the file has E1 alone, and runs where any other does: row by row, in many threads, without PyTorch.
 Needs PyTorch and its exporter's packages. Where they are missing, it says so and ends.
 """
 

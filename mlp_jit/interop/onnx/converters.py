@@ -86,9 +86,10 @@ class GraphOfPipeline:
         if name not in self.names:
             values = np.asarray(values)
             values = values.astype(self.dtype) if values.dtype.kind == "f" else values
-            self.names[name] = self.scope.get_unique_variable_name(name)
             code = np_dtype_to_tensor_dtype(values.dtype)
-            self.container.add_initializer(self.names[name], code, list(values.shape), values.reshape(-1))
+            flat = [text.encode() for text in values.flat] if values.dtype == object else values.reshape(-1)
+            self.names[name] = self.scope.get_unique_variable_name(name)
+            self.container.add_initializer(self.names[name], code, list(values.shape), flat)
         return self.names[name]
 
     def number(self, value: float) -> str:

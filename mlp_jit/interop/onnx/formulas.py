@@ -1,8 +1,8 @@
 """Each φ in ONNX operators, of opset 13 and every later one.
 
 Formulas are written as arithmetic on a `Term`, the result of a node: each operation adds a node to the graph.
-onnxruntime, on the CPU, has Elu, Selu, LeakyRelu, Softplus, HardSigmoid and Erf for float32 only; in float64 they are
-composed of what it has.
+onnxruntime, on the CPU, has Elu, Selu, LeakyRelu, Softplus, HardSigmoid and Erf for float32 only, and some versions
+make one operator of z σ(z) that they have for float32 only; in float64 all these are composed of what it has.
 """
 
 from collections.abc import Callable
@@ -119,7 +119,7 @@ FORMULAS: dict[str, Callable[[Term], Term]] = {
     "elu": lambda z: above(z) + expm1(below(z)),
     "selu": lambda z: SELU_SCALE * (above(z) + SELU_ALPHA * expm1(below(z))),
     "softplus": lambda z: above(z) + (1.0 + (-abs(z)).then("Exp")).then("Log"),
-    "silu": lambda z: z * z.then("Sigmoid"),
+    "silu": lambda z: z / (1.0 + (-z).then("Exp")),
     "gelu": gelu_by(erf),
     "hard_sigmoid": hard_sigmoid,
     "hard_tanh": lambda z: z.then("Clip", -1.0, 1.0),
@@ -132,6 +132,7 @@ IN_FLOAT32: dict[str, Callable[[Term], Term]] = {
     "elu": lambda z: z.then("Elu", alpha=1.0),
     "selu": lambda z: z.then("Selu", alpha=SELU_ALPHA, gamma=SELU_SCALE),
     "softplus": lambda z: z.then("Softplus"),
+    "silu": lambda z: z * z.then("Sigmoid"),
     "gelu": gelu_by(lambda x: x.then("Erf")),
     "hard_sigmoid": lambda z: z.then("HardSigmoid", alpha=1 / 6, beta=0.5),
     "hard_silu": lambda z: z * z.then("HardSigmoid", alpha=1 / 6, beta=0.5),

@@ -304,11 +304,11 @@ def test_skl2onnx_with_dicts_and_with_refusals():
 
 
 def a_graph(text, *, inputs=None, opset=20, **arrays):
-    """A graph from x (n, 3) to y of nodes written as `z = Gemm x W b; y = Elu z alpha=0.5`."""
+    """A graph from x (n, 3) to y of nodes written as `z = Gemm x W b; y = Elu z alpha=0.5`; - is left out."""
     nodes = []
     for statement in text.split("; "):
         output, operator, *rest = statement.replace(" = ", " ", 1).split()
-        names = [part for part in rest if "=" not in part]
+        names = ["" if part == "-" else part for part in rest if "=" not in part]
         attributes = {
             name: json.loads(value) for name, _, value in (part.partition("=") for part in rest if "=" in part)
         }
@@ -368,6 +368,7 @@ ARRAYS = {
             ("hard_silu", "tanh"),
             (None, None),
         ),
+        ("z = Gemm x W b; m = Neg z; a = Clip m - zero; c = Neg a; y = MatMul c V", ("relu",), (None,)),
         ("z = Gemm x W b; a = Clip z zero; s = Gemm a V b; y = Exp s", ("relu",), (None,)),
         ("z = Gemm x W b; m = Greater z zero; a = Where m z zero; y = MatMul a V", ("relu",), (None,)),
         ("z = Gemm x W b; m = GreaterOrEqual z zero; a = Cast m to=1; y = MatMul a V", ("step",), (None,)),
@@ -419,6 +420,12 @@ def test_graphs_that_are_networks(text, activations, normalizations, path):
         ("z = Gemm x W b; y = Reshape z shape", r"Reshape at node 1 .* shape \(n, 4\), got \[-1, 3\]"),
         ("z = Gemm x W b; y = Concat z z axis=1", "Concat at node 1 .* the probabilities of two classes"),
         ("y = Relu x", "no Gemm and no MatMul"),
+        ("z = Gemm x W b; y = Add z b b", "Add at node 1 .* another number of inputs, got"),
+        ("z = Gemm x W b; y = Relu z b", "Relu at node 1 .* another number of inputs, got"),
+        ("y = Gemm x W b b", "Gemm at node 0 .* another number of inputs, got"),
+        ("z = Gemm x W b; y = Add z -", "Add at node 1 .* expected all its inputs, got"),
+        ("T = Softmax U; y = Gemm x T b", "Softmax at node 0 .* got constants for its inputs"),
+        ("z = Gemm x W b; y = Flatten z axis=0", "Flatten at node 1 .* expected axis 1, got 0"),
         (
             "z = Gemm x W b; a = Relu z; s = MatMul a V; c = Relu s; h = Add c a; t = MatMul h V; d = Relu t; "
             "y = MatMul d V",

@@ -1,7 +1,9 @@
 """What ONNX's operators on single numbers compute, in NumPy's float64: to find out which φ a run of them is."""
 
+import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -45,10 +47,9 @@ def _gelu(node: Node, x: np.ndarray) -> np.ndarray:
     return 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-def _clip(node: Node, x: np.ndarray, *bounds: np.ndarray) -> np.ndarray:
-    low, high = [*bounds, *[np.asarray(np.nan)] * (2 - len(bounds))]
-    low = np.fmax(low, _decimal(node, "min", -math.inf))  # NaN stands for a bound that is left out
-    return np.minimum(np.maximum(x, low), np.fmin(high, _decimal(node, "max", math.inf)))
+def _clip(node: Node, x: np.ndarray, low: Any = -math.inf, high: Any = math.inf) -> np.ndarray:
+    low = np.maximum(low, _decimal(node, "min", -math.inf))  # attributes before opset 11
+    return np.minimum(np.maximum(x, low), np.minimum(high, _decimal(node, "max", math.inf)))
 
 
 def _prelu(x: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -122,6 +123,18 @@ BY_NODE: dict[str, Callable] = {  # with attributes
 }
 BY_ROW: dict[str, Callable] = {"ReduceMean": _along_rows(np.mean), "ReduceSum": _along_rows(np.sum)}
 COMPARISONS = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Not")
+
+
+def takes(operator: str, count: int) -> bool:
+    """Whether one of these operators has so many inputs."""
+    function = (BY_NUMBER | BY_NODE)[operator]
+    if isinstance(function, np.ufunc):
+        return count == function.nin
+    try:
+        inspect.signature(function).bind(*range(count + (operator in BY_NODE)))
+    except TypeError:
+        return False
+    return count > 0
 
 
 def result(node: Node, operands: list[np.ndarray]) -> np.ndarray:

@@ -45,12 +45,6 @@ class Node:
             raise ValueError(f"{self}: expected {name} to be a {type(default).__name__}, got {value!r}")
         return value
 
-    def inputs_between(self, least: int, most: int) -> list[str]:
-        """The inputs, '' for those left out. ValueError unless there are so many."""
-        if not least <= len(self.inputs) <= most or "" in self.inputs[:least]:
-            raise ValueError(f"{self}: expected {least} to {most} inputs, got {list(self.inputs)}")
-        return [*self.inputs, *[""] * (most - len(self.inputs))]
-
 
 def read(path: str | os.PathLike) -> Any:
     """The ModelProto in a file. Nothing outside of the file is looked at.

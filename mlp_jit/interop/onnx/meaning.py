@@ -17,6 +17,7 @@ from .formulas import FORMULAS, Term
 from .signals import Activated, Formula, Layer, Scaled, Value
 
 CLOSE = 1e-6  # constants come rounded to float32, and attributes always are
+LONGEST_RUN = 12  # cuts in one φ; hard_sigmoid may have five
 BEFORE_OVERFLOW = 80.0  # below it e^z is a number in float32, too
 BIG, TINY = 1e12, 1e-9  # rows beside whose variance ε is nothing, and all
 ONE = np.ones(1)
@@ -28,7 +29,7 @@ def understood(formula: Formula) -> Value:
     cuts = _cuts(parts)
     at = 0
     while at < len(cuts) - 1:
-        ends = range(at + 1, len(cuts))
+        ends = range(at + 1, min(at + LONGEST_RUN + 1, len(cuts)))
         by_row = any(part.node and part.node.operator in BY_ROW for part in parts[cuts[at] + 1 : cuts[at + 1] + 1])
         for end in ends if by_row else reversed(ends):
             found = _meaning(parts[cuts[at]], parts[cuts[at] + 1 : cuts[end] + 1], joint)

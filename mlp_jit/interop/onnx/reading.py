@@ -1,5 +1,6 @@
 """`from_onnx`: an ONNX file as a network."""
 
+import inspect
 import math
 import os
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...network import Network
-from .arithmetic import BY_NODE, BY_NUMBER, BY_ROW, COMPARISONS, decimal, result
+from .arithmetic import BY_NODE, BY_NUMBER, BY_ROW, COMPARISONS, decimal, result, takes
 from .assembly import network_of
 from .file import FLOATS, Node, array_of, nodes_of, read, type_name
 from .meaning import understood
@@ -57,8 +58,9 @@ class Reader:
         name = self._output(producers)
         needed = self._needed(name, producers)
         self._read_input(needed)
+        of_use = set(needed.values())
         for node in self.nodes:
-            if node.outputs and node in needed.values():
+            if node in of_use:
                 self._read(node, producers)
         found = self.known.get(name)
         if not isinstance(found, Formula):
@@ -84,7 +86,7 @@ class Reader:
         for output in self.graph.output:
             producer = producers.get(output.name)
             if producer is not None and producer.operator == "ZipMap":
-                found.append((output, producer.inputs_between(1, 1)[0]))
+                found.append((output, (*producer.inputs, "")[0]))
             elif output.type.WhichOneof("value") in (None, "tensor_type"):
                 kind = type_name(output.type.tensor_type.elem_type)
                 if kind in (*FLOATS, "UNDEFINED"):
@@ -124,13 +126,19 @@ class Reader:
 
     def _read(self, node: Node, producers: dict[str, Node]) -> None:
         """What a node makes of what is known."""
-        inputs = [self.operand(node, name, producers) for name in node.inputs]
-        if node.operator in CONSTANT and not any(isinstance(x, Formula) for x in inputs):
-            made: Formula | np.ndarray = self.folded(node, [x for x in inputs if isinstance(x, np.ndarray)])
-        elif node.operator in OPERATORS:
-            made = OPERATORS[node.operator](self, node, *inputs)
+        inputs: list[Any] = [self.operand(node, name, producers) for name in node.inputs]
+        is_constant = not any(isinstance(x, Formula) for x in inputs)
+        if is_constant and node.operator in CONSTANTS:
+            made = _applied(CONSTANTS[node.operator], self, node, inputs)
+        elif not is_constant and node.operator in OPERATORS:
+            made = _applied(OPERATORS[node.operator], self, node, inputs)
         elif node.operator in ELEMENTWISE:
-            made = self.elementwise(node, [x for x in inputs if x is not None])
+            if not takes(node.operator, len(inputs)):
+                raise ValueError(f"{node}: expected another number of inputs, got {list(node.inputs)}")
+            inputs = [_left_out(node, place) if x is None else x for place, x in enumerate(inputs)]
+            made = self.folded(node, inputs) if is_constant else self.elementwise(node, inputs)
+        elif node.operator in OPERATORS:
+            raise ValueError(f"{node}: expected the input's numbers on their way, got constants for its inputs")
         else:
             raise ValueError(f"{node}: an operator that is not read")
         self.known[node.outputs[0]] = made
@@ -174,12 +182,10 @@ class Reader:
 
     def folded(self, node: Node, inputs: list[np.ndarray]) -> np.ndarray:
         """What a node makes of constants. It may not make them larger."""
-        if node.operator in ELEMENTWISE:
-            if not inputs or math.prod(np.broadcast_shapes(*(x.shape for x in inputs))) > max(x.size for x in inputs):
-                raise ValueError(f"{node}: expected a constant no larger than what it is made of")
-            kinds = [x.dtype for x in inputs]
-            return result(node, inputs).astype(np.result_type(*kinds, np.float32))
-        return CONSTANTS[node.operator](self, node, *inputs)
+        size = math.prod(np.broadcast_shapes(*(x.shape for x in inputs)))
+        if size > max(x.size for x in inputs):
+            raise ValueError(f"{node}: expected a constant no larger than what it is made of, got {size} numbers")
+        return result(node, inputs).astype(np.result_type(*inputs, np.float32))
 
     def elementwise(self, node: Node, inputs: list[Formula | np.ndarray]) -> Formula:
         """A formula of formulas of one joint; a residual Add of two joints."""
@@ -204,6 +210,22 @@ class Reader:
         return Formula(
             Skip(one.width, other, node, one) if _comes_from(other, one) else Skip(one.width, one, node, other)
         )
+
+
+def _applied(function: Callable, reader: Reader, node: Node, inputs: list) -> Any:
+    """What a function makes of a node's inputs. ValueError where it takes another number of them."""
+    try:
+        inspect.signature(function).bind(reader, node, *inputs)
+    except TypeError:
+        raise ValueError(f"{node}: expected another number of inputs, got {list(node.inputs)}") from None
+    return function(reader, node, *inputs)
+
+
+def _left_out(node: Node, place: int) -> np.ndarray:
+    """What stands for an input that is left out: Clip's bounds may be."""
+    if node.operator != "Clip" or place == 0:
+        raise ValueError(f"{node}: expected all its inputs, got {list(node.inputs)}")
+    return np.array(-np.inf if place == 1 else np.inf, np.float32)
 
 
 def _comes_from(value: Value, earlier: Value) -> bool:
@@ -323,7 +345,9 @@ def _cast(reader: Reader, node: Node, x: Any) -> Any:
 
 
 def _flatten(reader: Reader, node: Node, x: Formula) -> Formula:
-    _need_rows(node, node.attribute("axis", 1) if x.flat else node.attribute("axis", 1) or -2)
+    axis = node.attribute("axis", 1)
+    if axis != 1 and not (x.flat and axis == -1):
+        raise ValueError(f"{node}: expected axis 1, got {axis}")
     return _flat(x)
 
 
@@ -431,4 +455,3 @@ CONSTANTS: dict[str, Callable[..., np.ndarray]] = {
     "Squeeze": _squeezed(np.squeeze),
     "Unsqueeze": _squeezed(np.expand_dims),
 }
-CONSTANT = {*ELEMENTWISE, *CONSTANTS}

@@ -61,7 +61,10 @@ class Reader:
         of_use = set(needed.values())
         for node in self.nodes:
             if node in of_use:
-                self._read(node, producers)
+                try:
+                    self._read(node, producers)
+                except FAILURES as error:  # NumPy's, too, of shapes that do not fit
+                    raise ValueError(str(error) if " at node " in str(error) else f"{node}: {error}") from None
         found = self.known.get(name)
         if not isinstance(found, Formula):
             raise ValueError(f"an output {name!r} that does not depend on the input")

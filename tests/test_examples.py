@@ -152,6 +152,34 @@ def test_digits(run):
 
 
 @pytest.mark.examples
+def test_from_pytorch(run):
+    for package in ("torch", "onnx", "onnxscript"):
+        pytest.importorskip(package)
+    text = run("from_pytorch")
+    assert "activation=['silu'], output='softmax'" in text
+    assert number(text, "largest difference of the probabilities:") < 1e-5
+    assert number(text, "accuracy in PyTorch") == number(text, ", here") > 0.95
+    before, after = numbers(text, "trained on for 50 epochs here: loss")
+    assert after < before
+
+
+@pytest.mark.examples
+def test_from_pytorch_where_that_is_missing(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError\n", encoding="utf-8")
+    (script,) = (script for script in SCRIPTS if script.name == "from_pytorch.py")
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "PYTHONUTF8": "1"},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("This example needs PyTorch: pip install torch")
+
+
+@pytest.mark.examples
 def test_layer_language(run):
     text = run("09_")
     assert number(text, "largest difference in ∂L/∂θ:") < 1e-14

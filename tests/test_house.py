@@ -120,7 +120,18 @@ def test_no_import_goes_round_in_a_circle():
 
 @EVERY_MODULE
 def test_only_numpy_and_numba_are_needed(module):
-    optional = {"sklearn", "rich", "scipy", "matplotlib", "pandas", "joblib", "anywidget", "traitlets"}
+    optional = {
+        "sklearn",
+        "rich",
+        "scipy",
+        "matplotlib",
+        "pandas",
+        "joblib",
+        "anywidget",
+        "traitlets",
+        "onnx",
+        "skl2onnx",
+    }
     allowed = {"sklearn"} if module == "estimators.scikit_learn" else set()  # inside a try
     assert {name.partition(".")[0] for _, name in imports(module)} & optional <= allowed
     if module == "estimators.scikit_learn":

@@ -60,7 +60,7 @@ def explain(
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {network!r}")
-    X, Y = _batch(network, x, y)
+    X, Y = as_batch(network, x, y)
     X, Y, weight = network.check(X, Y, sample_weight)
     if np.any(weight != weight[0]) and np.any(network.table[:, KIND] == BATCH):
         raise ValueError(
@@ -89,7 +89,7 @@ def explain(
     )
 
 
-def _batch(network: Network, x: Any, y: Any) -> tuple[Any, Any]:
+def as_batch(network: Network, x: Any, y: Any) -> tuple[Any, Any]:
     """One sample as a batch of one, a batch as it is."""
     X = validation.as_array("x", x)
     if X.ndim != 1:

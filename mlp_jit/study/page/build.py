@@ -10,9 +10,11 @@ from .record import record
 
 # In the order in which they need each other.
 MODULES = (
-    "html", "random", "activations", "loops", "run", "check", "plane", "network", "unit",
+    "html", "random", "activations", "loops", "run", "machine", "step", "check", "plane", "network", "unit",
+    "listing", "picture", "grids", "walk",
     "curve", "representation", "gallery", "vanishing", "snippet", "shell", "page",
 )  # fmt: skip
+WALK = ("html", "listing", "picture", "grids", "walk")
 
 
 def source(name: str) -> str:
@@ -28,6 +30,11 @@ def script() -> str:
     return "\n".join([*map(_wrapped, MODULES), "export default page$;", ""])
 
 
+def walk_script() -> str:
+    """What shows a walk, alone: its function is `walk$.walk`."""
+    return "\n".join(map(_wrapped, WALK))
+
+
 def _wrapped(name: str) -> str:
     body = source(f"{name}.js")
     body = re.sub(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', r"const \1 = \2$;", body, flags=re.MULTILINE)
@@ -38,18 +45,28 @@ def _wrapped(name: str) -> str:
 
 def style() -> str:
     """The page's CSS, everything in it under `.mlp-study`."""
-    return source("page.css")
+    return source("page.css") + source("walk.css")
 
 
 def page(data: dict[str, Any]) -> str:
     """The whole HTML file for what `record.record` returned."""
-    text = source("page.html")
-    carried = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    parts = {"STYLE": style(), "RECORD": carried, "SCRIPT": script()}
+    return _filled("page.html", STYLE=style(), RECORD=_json(data), SCRIPT=script())
+
+
+def walk_page(data: dict[str, Any]) -> str:
+    """The HTML file of one walk: its `program.setting_of`, its kernels and its steps."""
+    return _filled("walk.html", STYLE=style(), RECORD=_json(data), SCRIPT=walk_script())
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+
+
+def _filled(template: str, **parts: str) -> str:
     for name, part in parts.items():
         if "</script" in part or "</style" in part:
             raise ValueError(f"{name}: an end tag inside would end the page's element early")
-    return re.sub(r"<!--(STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], text)
+    return re.sub(r"<!--(STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], source(template))
 
 
 def write(path: str | Path) -> int:

@@ -40,6 +40,12 @@ export function show(x, decimals = 3) {
   return `${mantissa.replace("-", "−")}·10${exponent < 0 ? "⁻" : ""}${power}`;
 }
 
+// A number with few digits as it is, any other as `show` has it.
+export function brief(x) {
+  const text = String(x);
+  return text.length <= 6 ? text.replace("-", "−") : show(x);
+}
+
 export const sign = (x) => (x < 0 ? "negative" : x > 0 ? "positive" : "zero");
 
 // A number in the colour of its sign.

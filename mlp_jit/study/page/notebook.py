@@ -1,9 +1,17 @@
-"""The page in a notebook."""
+"""The page in a notebook, and a walk."""
 
+import html
+from itertools import islice
 from typing import Any
 
-from .build import script, style
+from ..listing import kernels_of
+from ..walking import Walk
+from .build import script, style, walk_page
+from .program import listing, setting_of, step_of
 from .record import record
+
+STATEMENTS, UNITS = 3000, 12  # so many are shown in a notebook; units a layer
+FRAME = "width: 100%; height: 860px; border: 0"
 
 
 def widget() -> Any:
@@ -15,3 +23,15 @@ def widget() -> Any:
         raise ImportError("the notebook widget needs anywidget: pip install 'mlp_jit[notebook]'") from None
     traits = {"_esm": script(), "_css": style(), "record": traitlets.Dict().tag(sync=True)}
     return type("Study", (anywidget.AnyWidget,), traits)(record=record())
+
+
+def walk_html(walk: Walk) -> str:
+    """A walk as a page of its own in a frame, whose keys and style touch nothing around it."""
+    steps = [*islice(walk, STATEMENTS)]
+    data = {
+        **setting_of(walk),
+        "programs": [listing(kept) for kept in kernels_of(steps)],
+        "steps": [step_of(step) for step in steps],
+    }
+    page = html.escape(walk_page(data))
+    return f'<iframe srcdoc="{page}" title="A step of training, statement by statement" style="{FRAME}"></iframe>'

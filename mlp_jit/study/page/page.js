@@ -12,8 +12,10 @@ import { representation } from "./representation.js";
 import { Run, canStart } from "./run.js";
 import { SHELL } from "./shell.js";
 import { snippet } from "./snippet.js";
+import { trainStep } from "./step.js";
 import { unitPanel, unitsTable } from "./unit.js";
 import { vanishing } from "./vanishing.js";
+import { walk } from "./walk.js";
 
 const NAMES = { xor: "XOR", circles: "Two circles", moons: "Moons", quadrants: "Quadrants", spirals: "Spirals" };
 const RATES = [0.001, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 100];
@@ -334,6 +336,18 @@ class Playground {
   }
 }
 
+// The walk, and on request that of the step after it.
+function walkOn(box, setting) {
+  const { steps, theta } = trainStep(setting, setting.theta);
+  const next = () => {
+    shown.pause();
+    shown = walkOn(box, { ...setting, theta: [...theta] });
+    shown.root.focus();
+  };
+  let shown = walk(box, setting, steps, next);
+  return shown;
+}
+
 // A coordinate as the data have it.
 const plain = (x) => String(x).replace("-", "−");
 
@@ -344,6 +358,7 @@ export function render({ model, el }) {
   for (const math of root.querySelectorAll(".math")) math.replaceChildren(...typeset(math.textContent).flat());
   el.replaceChildren(root);
   const playground = new Playground(record, root);
+  let walked = walkOn(playground.part("walk"), record.walk);
   gallery(playground.part("gallery"), record.activations);
   const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
   const { mlp_jit, numpy } = record.versions;

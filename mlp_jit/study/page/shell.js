@@ -15,6 +15,17 @@ export const SHELL = `
   </dl>
 </header>
 
+<section class="live">
+  <h2>The loop, live</h2>
+  <p class="text">One step of training, as slowly as you like: XOR, a network 2-2-1, four samples. The source is the
+    engine's own, and here it runs: the lit line has just been computed, its numbers stand under their names, and what
+    it reads and writes is lit in the network and the tables. The code counts from 0; the equations call the first
+    unit <span class="math">z_1</span>. Keys: space plays, the arrows → and ← go a statement on and back, L runs the
+    inner loop to its end, E the equation. Click a unit, a weight, a number or a line to run to where it is next
+    computed.</p>
+  <div data-part="walk"></div>
+</section>
+
 <section class="playground" aria-label="Playground">
   <div class="presets" data-part="presets" role="group" aria-label="Recorded runs"></div>
   <p class="says" data-part="says"></p>
@@ -76,7 +87,9 @@ export const SHELL = `
   <h2>Where the numbers come from</h2>
   <p class="text">The runs named at the top were trained by mlp_jit's loops engine, and the page holds θ after each of
     their epochs. For any other setting a JavaScript port of the same loops computes, with NumPy's random numbers: a
-    seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself.</p>
+    seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself. The loop
+    at the top is the engine's source as a tree, which a small machine in JavaScript runs; each of its results is put
+    beside the engine's.</p>
   <div data-part="check"><p class="note">Checking…</p></div>
   <p class="note" data-part="versions"></p>
   <h3>The present run in Python</h3>

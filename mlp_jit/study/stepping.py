@@ -77,15 +77,20 @@ class Frame:
     source: Source
     names: dict[str, Any]
     call: int
-    statement: ast.stmt | None = None
+    statement: ast.stmt = field(default_factory=ast.Pass)
     indices: dict[str, int] = field(default_factory=dict)
     loops: list[int] = field(default_factory=list)  # a number for each time that a loop began
 
     @property
+    def assignment(self) -> ast.Assign | ast.AugAssign:
+        """The statement at hand, where it is one."""
+        assert isinstance(self.statement, ast.Assign | ast.AugAssign)
+        return self.statement
+
+    @property
     def target(self) -> ast.expr:
         """What the assignment at hand is to."""
-        statement = self.statement
-        return statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+        return target_of(self.assignment)
 
     def value(self, node: ast.expr) -> Any:
         """What an expression of this frame comes to."""
@@ -199,7 +204,8 @@ def is_kernel(value: Any) -> bool:
 
 def source_of(kernel: Any) -> Source:
     """The source that a kernel is compiled from."""
-    return _source(kernel.__wrapped__ if isinstance(kernel, Twins) else getattr(kernel, "py_func", kernel))
+    wrapped = "__wrapped__" if isinstance(kernel, Twins) else "py_func"
+    return _source(getattr(kernel, wrapped, kernel))  # with NUMBA_DISABLE_JIT a kernel is the function itself
 
 
 @cache
@@ -234,9 +240,13 @@ def _code(node: ast.expr | ast.stmt) -> CodeType:
     return compile(ast.fix_missing_locations(copy), "<kernel>", mode)
 
 
+def target_of(statement: ast.Assign | ast.AugAssign) -> ast.expr:
+    """What is assigned to."""
+    return statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+
+
 @cache
 def _with_value(statement: ast.Assign | ast.AugAssign) -> ast.stmt:
     """The assignment of what a kernel returned."""
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
     sign = "=" if isinstance(statement, ast.Assign) else "+="
-    return ast.parse(f"{ast.unparse(target)} {sign} called").body[0]
+    return ast.parse(f"{ast.unparse(target_of(statement))} {sign} called").body[0]

@@ -61,13 +61,10 @@ def walk(
 
     Examples
     --------
-    >>> from mlp_jit import Network
     >>> net = Network([2, 1], dtype="float64")
     >>> net.params[:] = 0.5, -1, 0.1
-    >>> for step in walk(net, [3, 2], 1):
-    ...     if step.tag == "E1":
-    ...         print(step)
-    E1  n 0, l 1, j 0         0 = 0.1  →  0.1
+    >>> [step.numbers for step in walk(net, [3, 2], 1) if step.tag == "E1"]
+    ['z[n, j] = 0.1', '0.1 += 0.5 * 3', '1.6 += (-1) * 2', 'a[n, j] = (-0.4)']
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {network!r}")
@@ -163,12 +160,12 @@ class Walk:
 
     def _is_shown(self, frame: Frame) -> bool:
         """Whether the statement at hand computes a number in the loops of an equation."""
-        source, target = frame.source, frame.target
+        source, target, statement = frame.source, frame.target, frame.assignment
         if not source.tag.startswith("E") or source.function.__module__ in DRIVERS or not frame.indices:
             return False
         if source.name in ASIDE or (source.name == "start_gradient" and not self.l2):  # else it writes zeros
             return False
-        computes = isinstance(frame.statement, ast.AugAssign) or isinstance(frame.statement.value, ast.BinOp)
+        computes = isinstance(statement, ast.AugAssign) or isinstance(statement.value, ast.BinOp)
         return isinstance(target, ast.Subscript) or (isinstance(target, ast.Name) and computes)
 
     def __str__(self) -> str:
@@ -201,12 +198,12 @@ def _places(driver: Frame) -> Places:
 
 def _operands(frame: Frame, places: Places) -> Iterator[Operand]:
     """The numbers that the statement at hand reads, from left to right."""
-    statement = frame.statement
+    statement = frame.assignment
     read = [frame.target] if isinstance(statement, ast.AugAssign) else []
     for node in [*read, *names(statement.value)]:
         value = frame.value(node)
         if isinstance(value, float | np.floating):
-            yield Operand(*frame.source.span(node, statement), value, _place(frame, node, places))
+            yield Operand(*frame.source.span(node, statement), float(value), _place(frame, node, places))
 
 
 def names(node: ast.expr) -> Iterator[ast.expr]:

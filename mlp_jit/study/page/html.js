@@ -40,10 +40,11 @@ export function show(x, decimals = 3) {
   return `${mantissa.replace("-", "−")}·10${exponent < 0 ? "⁻" : ""}${power}`;
 }
 
-// A number with few digits as it is, any other as `show` has it.
-export function brief(x) {
-  const text = String(x);
-  return text.length <= 6 ? text.replace("-", "−") : show(x);
+// At most so many digits that count, and no zeros after the last: −0.6, 0.0997
+export function brief(x, digits = 4) {
+  const size = Math.abs(x);
+  const short = size >= 1e-3 && size < 1e5 ? String(Number(x.toPrecision(digits))) : show(x);
+  return short.replace("-", "−");
 }
 
 export const sign = (x) => (x < 0 ? "negative" : x > 0 ? "positive" : "zero");

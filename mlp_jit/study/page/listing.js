@@ -42,7 +42,7 @@ export class Listing {
     const head = h(
       "section.kernel",
       { "data-kernel": name },
-      h("h4", {}, h("span.tag", {}, tag), h("span.says", {}, typeset(says)), h("span.file", {}, file)),
+      h("h4", {}, h("span.tag", {}, tag), h("span.meaning", {}, typeset(says)), h("span.file", {}, file)),
       made,
     );
     this.heads.set(name, { head, numbers: rows.map(([line]) => line) });

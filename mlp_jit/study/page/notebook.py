@@ -26,7 +26,9 @@ def widget() -> Any:
 
 
 def walk_html(walk: Walk) -> str:
-    """A walk as a page of its own in a frame, whose keys and style touch nothing around it."""
+    """A walk as a page of its own in a frame, whose keys and style touch nothing around it; as text if it is wide."""
+    if max(walk.network.sizes) > UNITS:
+        return f"<pre>{html.escape(str(walk), quote=False)}</pre>"
     steps = [*islice(walk, STATEMENTS)]
     data = {
         **setting_of(walk),

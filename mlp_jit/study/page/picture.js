@@ -1,12 +1,12 @@
 // The network of a walk: units with their a, z and δ as far as they are computed, edges with their weights.
 
-import { brief, h, show, sign, svg } from "./html.js";
+import { brief, h, sign, svg } from "./html.js";
 
 const LABELLED = 12; // edges that have their weight beside them
 const ROW = 104; // between units
 const [TOP, BOTTOM, MARGIN] = [62, 58, 44];
 
-const short = (x) => (String(x).length <= 5 ? brief(x) : show(x, 2));
+const short = (x) => brief(x, 2);
 
 export class Picture {
   // onunit(l, j) and onedge(l, i, j) when one is chosen.
@@ -22,7 +22,7 @@ export class Picture {
     this.edges = new Map();
     this.lit = [];
     const count = sizes.slice(1).reduce((sum, units, l) => sum + units * sizes[l], 0);
-    const [edges, labels, units, heads] = [svg("g"), svg("g"), svg("g"), svg("g.heads")];
+    const [edges, labels, units, heads] = [svg("g"), svg("g"), svg("g"), svg("g.titles")];
     sizes.forEach((of, l) => {
       const head = l === 0 ? "inputs" : l === this.last ? "output" : `layer ${l}`;
       heads.append(
@@ -100,6 +100,7 @@ export class Picture {
       const [l, j] = key.split(":").map(Number);
       const unit = `${l}:${n}:${j}`;
       group.setAttribute("class", "unit");
+      for (const label of [inside, bias, z, delta]) label.classList.remove("meant");
       inside.textContent = known.has(`a:${unit}`) ? short(known.get(`a:${unit}`)) : "·";
       if (l === 0) continue;
       bias.textContent = `b ${text(`b:${l}:${j}`)}`;
@@ -114,10 +115,13 @@ export class Picture {
     if (!where) return;
     const [letter, l, ...rest] = where.split(":");
     const edge = letter.endsWith("w");
-    const group = edge
+    const lit = edge
       ? this.edges.get(`${l}:${rest.join(":")}`)
       : this.units.get(letter === "y" ? `${this.last}:${rest[0]}` : `${l}:${rest.at(-1)}`);
-    group?.group.classList.add(how);
+    if (!lit) return;
+    lit.group.classList.add(how);
+    const label = { a: lit.inside, z: lit.z, δ: lit.delta, b: lit.bias }[letter];
+    label?.classList.add("meant");
   }
 }
 

@@ -21,7 +21,7 @@ def listing(kept: Kept) -> dict[str, Any]:
         "name": source.name,
         "file": source.file,
         "says": kept.says,
-        "lines": [*kept.listing()],
+        "lines": [[*line] for line in kept.listing()],
     }
 
 
@@ -105,7 +105,7 @@ class Tree:
             **made,
             "line": self.kept.source.line(statement),
             "text": self.kept.source.segment(statement),
-            "target": self.kept.source.span(target, statement),
+            "target": [*self.kept.source.span(target, statement)],
             "reads": [[*self.kept.source.span(node, statement), self._expression(node)] for node in read],
         }
 

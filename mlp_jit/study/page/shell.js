@@ -17,12 +17,11 @@ export const SHELL = `
 
 <section class="live">
   <h2>The loop, live</h2>
-  <p class="text">One step of training, as slowly as you like: XOR, a network 2-2-1, four samples. The source is the
-    engine's own, and here it runs: the lit line has just been computed, its numbers stand under their names, and what
-    it reads and writes is lit in the network and the tables. The code counts from 0; the equations call the first
-    unit <span class="math">z_1</span>. Keys: space plays, the arrows → and ← go a statement on and back, L runs the
-    inner loop to its end, E the equation. Click a unit, a weight, a number or a line to run to where it is next
-    computed.</p>
+  <p class="text">One step of training, as slowly as you like: XOR, a network 2-2-1, four samples, from the first
+    weighted sum to the last updated weight. The source is the engine's own, and here it runs. The lit line has just
+    been computed; its numbers stand under their names, and what it reads and writes is lit in the network and in the
+    tables. The code counts from 0, the equations from 1: <span class="math">z_1</span> is z[n, 0]. Click a unit, a
+    weight, a number or a line to run to where it is next computed.</p>
   <div data-part="walk"></div>
 </section>
 

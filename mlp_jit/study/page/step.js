@@ -1,9 +1,10 @@
-// One step of training as the engine takes it: E1 for each layer, E2, E5, E4 and E3 back, then E6 (engines/loops/passes).
+// One step of training in the engine's order (engines/loops/passes.py): E1 for each layer, E2, back with E5, E4 and E3,
+// then E6.
 
 import { ACTIVATIONS, softplus } from "./activations.js";
 import { Machine, View } from "./machine.js";
 
-// What the kernels of a walk call that is no kernel: functions of numbers.
+// The functions of numbers that the kernels of a walk call.
 const FUNCTIONS = {
   sigmoid: ACTIVATIONS.sigmoid.phi,
   tanh: ACTIVATIONS.tanh.phi,

@@ -90,7 +90,13 @@ export class Walk {
         h("div.drawn", {}, this.caption, this.picture.element, legend(), this.grids.weights),
       ),
       this.grids.samples,
-      h("div.foot", {}, this.chooser(), this.more),
+      h(
+        "div.foot",
+        {},
+        this.chooser(),
+        h("span", {}, "Keys: space plays; → one statement, ← back; L inner loop, E equation; Home, End."),
+        this.more,
+      ),
       this.spoken,
     );
     this.box.replaceChildren(this.root);

@@ -1,0 +1,180 @@
+"""The loop, live, in a real browser: on the study page and in a notebook's frame."""
+
+import json
+import re
+
+import pytest
+
+from mlp_jit.study.page import build
+from mlp_jit.study.page.program import key
+from mlp_jit.study.page.record import _walk, record, xor_walk
+
+pytestmark = pytest.mark.browser
+
+# What is to be seen of the statement at hand, after one more press of the button and for so many of them.
+SEEN = """(root, count) => {
+    const one = () => ({
+        values: [...root.querySelectorAll(".statement data")].map((data) => Number(data.value)),
+        line: root.querySelector(".line.now").dataset.line,
+        written: [...root.querySelectorAll("td.written")].map((cell) => cell.dataset.place),
+        read: [...root.querySelectorAll("td.read")].map((cell) => cell.dataset.place),
+        loops: [...root.querySelectorAll(".index")].map((index) => index.textContent).filter(Boolean),
+        units: root.querySelectorAll(".unit.read, .unit.written, .wire.read, .wire.written").length,
+    });
+    const seen = [one()];
+    for (let p = 1; p < count; p++) {
+        root.querySelector("[data-walk=next]").click();
+        seen.push(one());
+    }
+    return seen;
+}"""
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return record()
+
+
+@pytest.fixture(params=["page", "notebook"])
+def walked(request, browser, tmp_path):
+    """The walk on the page or in a notebook's frame; at the end the console is silent and nothing was asked for."""
+    path = tmp_path / "walk.html"
+    made = build.page(request.getfixturevalue("recorded")) if request.param == "page" else xor_walk()._repr_html_()
+    path.write_text(made, encoding="utf-8")
+    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    noise, requests = [], []
+    page.on("console", lambda message: noise.append(message.text))
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(path.as_uri())
+    frame = page if request.param == "page" else page.frame_locator("iframe")
+    root = frame.locator(".walk")
+    root.wait_for()
+    yield root
+    context.close()
+    assert noise == []
+    assert requests[:1] == [path.as_uri()]
+    assert set(requests[1:]) <= {"about:srcdoc"}
+
+
+def at(root):
+    """Which statement is at hand, from 1."""
+    return int(re.match(r"\d+", root.locator(".track output").inner_text())[0])
+
+
+def test_every_statement_is_the_engines_with_what_it_reads_and_writes(walked):
+    steps = [*xor_walk()]
+    cells = set(walked.evaluate("root => [...root.querySelectorAll('td[data-place]')].map(e => e.dataset.place)"))
+    for step, seen in zip(steps, walked.evaluate(SEEN, len(steps)), strict=True):
+        adds = step.operands[:1] and step.operands[0].start == step.target[0]
+        values = [*(each.value for each in step.operands), step.result]
+        assert seen["values"] == pytest.approx(values if adds else [values[-1], *values[:-1]], rel=1e-9, abs=1e-15)
+        assert seen["line"] == f"{step.function}:{step.line}"
+        place = key(step.place)
+        assert seen["written"] == [place] * (place in cells)
+        assert set(seen["read"]) == {key(each.place) for each in step.operands} & cells - {place}
+        assert {f"{name} = {step.indices[name]}" for name in "nijkp" if name in step.indices} <= set(seen["loops"])
+        assert seen["units"] > 0 or step.place is None or step.place.letter == "ℓ"
+
+
+def test_the_buttons_and_the_keys(walked):
+    page = walked.page
+
+    def press(name):
+        walked.locator(f"[data-walk={name}]").click()
+        return at(walked)
+
+    assert [press("next"), press("loop"), press("loop")] == [2, 4, 6]  # z = b for two units, then a term for both
+    assert press("back") == 5
+    assert press("equation") == 32  # E1 of layer 1: eight statements for each of four samples
+    assert walked.locator("[data-walk=end]").is_enabled()
+    assert press("end") == 153
+    assert walked.locator("[data-walk=next]").is_disabled()
+    assert press("start") == 1
+    walked.focus()
+    for name, expected in (("ArrowRight", 2), ("l", 4), ("e", 32), ("ArrowLeft", 31), ("End", 153), ("Home", 1)):
+        page.keyboard.press(name)
+        assert at(walked) == expected, name
+    assert "z[n, j] = b[j]; z_1 of layer 1, sample 0 is" in walked.locator(".spoken").inner_text()
+
+
+def test_it_plays_at_the_speed_of_its_slider_until_it_is_paused(walked):
+    walked.get_by_label("Speed").fill("6")
+    walked.focus()
+    walked.page.keyboard.press(" ")
+    assert "Pause" in walked.locator("[data-walk=play]").inner_text()
+    walked.page.wait_for_timeout(500)
+    walked.page.keyboard.press(" ")
+    here = at(walked)
+    assert 5 < here < 60
+    walked.page.wait_for_timeout(100)
+    assert at(walked) == here
+    assert "Play" in walked.locator("[data-walk=play]").inner_text()
+
+
+def test_a_unit_a_weight_a_number_and_a_line_are_run_to(walked):
+    steps = [*xor_walk()]
+
+    def here():
+        return steps[at(walked) - 1]
+
+    walked.locator('[data-unit="2:0"] circle').click()
+    assert (here().tag, here().place.letter, here().place.l) == ("E1", "z", 2)
+    walked.locator('td[data-place="δ:1:3:1"]').click()
+    assert (here().text, key(here().place)) == ("delta[n, i] = 0", "δ:1:3:1")
+    walked.locator('td[data-place="w:1:0:1"]').click()
+    assert (here().tag, key(here().place)) == ("E6", "w:1:0:1")
+    line = next(step.line for step in steps if step.text == "gradient[j] += delta[n, j] / N")
+    walked.locator(f'[data-line="bias_gradient:{line}"]').click()  # from the start again
+    assert (here().tag, here().indices["l"]) == ("E5", 2)
+    walked.get_by_label("Run to where it is next computed").select_option("place ∂w:2:1:0")
+    assert (here().tag, key(here().place)) == ("E4", "∂w:2:1:0")
+
+
+def test_what_is_not_yet_computed_is_not_shown(walked):
+    unknown = walked.locator('td[data-sign="unknown"]')
+    assert unknown.count() == 4 * 10 - 1 + 9  # z, a, δ of three units and ℓ for each sample, less one z; ∂L/∂θ
+    walked.locator("[data-walk=end]").click()
+    assert unknown.count() == 0
+
+
+def test_the_next_step_goes_on_from_there(browser, recorded, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(build.page(recorded), encoding="utf-8")
+    page = browser.new_context(offline=True).new_page()
+    page.goto(path.as_uri())
+    page.locator("[data-walk=end]").click()
+    page.locator("[data-walk=again]").click()
+    assert at(page.locator(".walk")) == 1
+    biases = {key(step.place): step.result for step in xor_walk() if step.tag == "E6"}
+    value = page.locator(".statement data").last.get_attribute("value")
+    assert float(value) == pytest.approx(biases["b:1:0"], rel=1e-9)
+    page.context.close()
+
+
+@pytest.mark.parametrize("change", ["results", "lines"])
+def test_a_machine_that_does_not_agree_is_an_alert(browser, recorded, tmp_path, change):
+    data = {**recorded, "walk": json.loads(json.dumps(_walk(xor_walk())))}
+    data["walk"][change][50] += 1
+    path = tmp_path / "page.html"
+    path.write_text(build.page(data), encoding="utf-8")
+    page = browser.new_context(offline=True).new_page()
+    page.goto(path.as_uri())
+    page.wait_for_selector("[data-agrees=false]")
+    assert "Do not trust" in page.get_by_role("alert").inner_text()
+    page.context.close()
+
+
+@pytest.mark.parametrize("width", [375, 768])
+def test_a_narrow_screen_scrolls_only_down(browser, recorded, tmp_path, width):
+    path = tmp_path / "page.html"
+    path.write_text(build.page(recorded), encoding="utf-8")
+    page = browser.new_context(offline=True, viewport={"width": width, "height": 740}).new_page()
+    page.goto(path.as_uri())
+    steps = len([*xor_walk()])
+    for _ in range(6):
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        page.locator("[data-walk=equation]").click()
+    assert at(page.locator(".walk")) <= steps
+    page.context.close()

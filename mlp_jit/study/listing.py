@@ -11,18 +11,16 @@ from .walking import Step
 
 
 def kernels_of(walk: Iterable[Step]) -> "list[Kept]":
-    """The kernels that compute something in a walk, in the order of E1 to E10."""
-    lines: dict[tuple[str, str, str], set[int]] = {}
-    for step in walk:
-        lines.setdefault((step.tag, step.file, step.function), set()).add(step.line)
-        for function, line in step.callers:
-            for key, found in lines.items():
-                if key[2] == function:
-                    found.add(line)
-    return [
-        Kept(_source(file, function), frozenset(found))
-        for (_, file, function), found in sorted(lines.items(), key=lambda item: item[0][0])
-    ]
+    """The kernels that compute something in a walk, in the order of E1 to E10, callers first."""
+    steps = [*walk]
+    lines: dict[str, set[int]] = {}
+    for step in steps:
+        for function, line in (*step.callers, (step.function, step.line)):
+            lines.setdefault(function, set()).add(line)
+    found = {step.function: step for step in steps}
+    order = [*lines]
+    kernels = sorted(found.values(), key=lambda step: (int(step.tag[1:]), order.index(step.function)))
+    return [Kept(_source(step.file, step.function), frozenset(lines[step.function])) for step in kernels]
 
 
 def _source(file: str, function: str) -> Source:
@@ -52,6 +50,7 @@ class Kept:
                 yield from self.statements(statement.orelse)
 
     def has(self, block: list[ast.stmt]) -> bool:
+        """Whether one of the lines is in a block."""
         if not block:
             return False
         last = self.source.first + (block[-1].end_lineno or 0) - 1

@@ -57,9 +57,10 @@ export class Listing {
     }
     this.lit = [];
     for (const [kernel, at] of [...callers, [name, line]]) this.lead(kernel, at, indices);
-    this.rows.get(`${name}:${line}`).row.classList.add("now");
+    const { row } = this.rows.get(`${name}:${line}`);
+    row.classList.add("now");
     const outer = callers.map(([kernel]) => kernel).find((kernel) => this.heads.has(kernel)) ?? name;
-    this.scroll(this.heads.get(outer).head, this.heads.get(name).head);
+    this.scroll(this.heads.get(outer).head, this.heads.get(name).head, row);
   }
 
   // A line, and the loops around it.
@@ -85,11 +86,15 @@ export class Listing {
     this.lit.push(row);
   }
 
-  // Both kernels in sight, or else the one that runs; nothing moves while it is.
-  scroll(outer, current) {
+  // Both kernels in sight, or else the one that runs, or else its line; nothing moves while it is.
+  scroll(outer, current, line) {
     const box = this.element;
-    const bottom = current.offsetTop + current.offsetHeight;
-    const top = bottom - outer.offsetTop <= box.clientHeight ? outer.offsetTop : current.offsetTop;
+    const spans = [
+      [outer.offsetTop, current.offsetTop + current.offsetHeight],
+      [current.offsetTop, current.offsetTop + current.offsetHeight],
+      [line.offsetTop - box.clientHeight / 2, line.offsetTop + box.clientHeight / 2],
+    ];
+    const [top, bottom] = spans.find(([from, to]) => to - from <= box.clientHeight);
     if (top < box.scrollTop || bottom > box.scrollTop + box.clientHeight) box.scrollTop = top - 6;
   }
 }

@@ -336,16 +336,18 @@ class Playground {
   }
 }
 
-// The walk, and on request that of the step after it.
+// The walk and, on request, that of the next step; returns what ends it.
 function walkOn(box, setting) {
-  const { steps, theta } = trainStep(setting, setting.theta);
-  const next = () => {
-    shown.pause();
-    shown = walkOn(box, { ...setting, theta: [...theta] });
-    shown.root.focus();
+  let shown = null;
+  const start = (theta) => {
+    shown?.end();
+    const next = trainStep(setting, theta);
+    const again = () => start([...next.theta]).root.focus();
+    shown = walk(box, { ...setting, theta }, next.steps, again);
+    return shown;
   };
-  let shown = walk(box, setting, steps, next);
-  return shown;
+  start(setting.theta);
+  return () => shown.end();
 }
 
 // A coordinate as the data have it.
@@ -358,7 +360,7 @@ export function render({ model, el }) {
   for (const math of root.querySelectorAll(".math")) math.replaceChildren(...typeset(math.textContent).flat());
   el.replaceChildren(root);
   const playground = new Playground(record, root);
-  let walked = walkOn(playground.part("walk"), record.walk);
+  const endWalk = walkOn(playground.part("walk"), record.walk);
   gallery(playground.part("gallery"), record.activations);
   const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
   const { mlp_jit, numpy } = record.versions;
@@ -382,5 +384,6 @@ export function render({ model, el }) {
     dark.removeEventListener("change", recolour);
     sizes.disconnect();
     playground.pause();
+    endWalk();
   };
 }

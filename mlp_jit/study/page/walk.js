@@ -40,7 +40,22 @@ export class Walk {
     });
     this.grids = new Grids(setting, (place) => run((step) => step.place === place));
     this.build();
+    this.reserve();
     this.show();
+    let width = box.clientWidth;
+    this.sizes = new ResizeObserver(() => {
+      if (box.clientWidth === width) return;
+      width = box.clientWidth;
+      this.reserve();
+      this.show();
+    });
+    this.sizes.observe(box);
+  }
+
+  // Ends what goes on by itself.
+  end() {
+    this.sizes.disconnect();
+    this.pause();
   }
 
   build() {
@@ -132,6 +147,16 @@ export class Walk {
       ),
     );
     return h("label.chooser", {}, "Run to where it is next computed: ", select);
+  }
+
+  // Room for the tallest statement, so that nothing below moves from one to the next.
+  reserve() {
+    const one = new Map(this.steps.map((step) => [`${step.function}:${step.line}`, step]));
+    const heights = [...one.values()].map((step) => {
+      this.line.replaceChildren(statement(step));
+      return this.line.firstChild.offsetHeight;
+    });
+    this.line.style.minHeight = `${Math.max(...heights)}px`;
   }
 
   // ------------------------------------------------------------------------------------------ the cursor

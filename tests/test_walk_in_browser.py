@@ -190,3 +190,57 @@ def test_a_narrow_screen_scrolls_only_down_and_shows_the_line_that_runs(browser,
     page.locator("[data-walk=start]").click()
     assert page.locator(".walk").evaluate(IN_SIGHT) == 0
     page.context.close()
+
+
+@pytest.fixture
+def why(browser, recorded, tmp_path):
+    """The section of the chain rule."""
+    path = tmp_path / "page.html"
+    path.write_text(build.page(recorded), encoding="utf-8")
+    page = browser.new_context(offline=True, viewport={"width": 375, "height": 740}).new_page()
+    noise = []
+    page.on("console", lambda message: noise.append(message.text))
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    page.goto(path.as_uri())
+    yield page.locator(".why")
+    assert page.evaluate("document.documentElement.scrollWidth") == 375
+    page.context.close()
+    assert noise == []
+
+
+LIT = """root => [...root.querySelectorAll(".unit.read, .wire.read, .unit.written, .wire.written")].map(
+    (each) => each.dataset.unit ?? each.dataset.edge
+)"""
+
+
+def test_each_symbol_of_the_chain_rule_is_lit_in_the_network(why):
+    chain = why.get_by_role("listbox")
+    chain.get_by_text("δ11 = φ'(z11)").click()  # E3: δ_1 = φ'(z_1) Σ_j w_1j δ_j
+    assert chain.locator("[aria-selected=true] .tag").inner_text() == "E3"
+    assert set(why.evaluate(LIT)) == {"1:0", "2:0:0", "2:0"}
+    chain.get_by_text("1/N Σn a1 δ1").click()  # over all samples: of layer 1, though it says no layer
+    assert set(why.evaluate(LIT)) == {"1:0:0", "0:0", "1:0"}
+    chain.locator("[aria-selected=true] .symbol").nth(1).hover()
+    assert why.evaluate(LIT) == ["0:0"]
+
+
+def test_the_chain_rule_of_another_weight_by_the_keyboard_and_by_its_edge(why):
+    weight, chain = why.get_by_label("Weight"), why.get_by_role("listbox")
+    weight.select_option("w:2:1:0")
+    assert "w221" in chain.inner_text().replace("\n", "")
+    chain.focus()
+    for _ in range(40):
+        chain.page.keyboard.press("ArrowDown")
+    last = chain.locator("[aria-selected=true]")
+    gradient = {key(step.place): step.result for step in xor_walk() if step.tag == "E4"}["∂w:2:1:0"]
+    assert float(last.inner_text().split("= ")[-1].replace("−", "-")) == pytest.approx(gradient, rel=1e-3)
+    chain.page.keyboard.press("Home")
+    assert chain.locator("[role=option]").first.get_attribute("aria-selected") == "true"
+    why.locator('[data-edge="1:1:1"] .reach').dispatch_event("click")
+    assert weight.input_value() == "w:1:1:1"
+
+
+def test_softmax_and_batch_normalisation_are_derived_beside_it(why):
+    for title, words in (("softmax with cross-entropy", "quotient rule"), ("batch normalisation", "product rule")):
+        why.get_by_text(f"The same for {title}").click()
+        assert words in why.locator("details[open]").last.inner_text()

@@ -11,7 +11,7 @@ from .record import record
 # In the order in which they need each other.
 MODULES = (
     "html", "random", "activations", "loops", "run", "machine", "step", "check", "plane", "network", "unit",
-    "listing", "picture", "grids", "walk",
+    "listing", "picture", "grids", "walk", "why",
     "curve", "representation", "gallery", "vanishing", "snippet", "shell", "page",
 )  # fmt: skip
 WALK = ("html", "listing", "picture", "grids", "walk")

@@ -16,6 +16,7 @@ import { trainStep } from "./step.js";
 import { unitPanel, unitsTable } from "./unit.js";
 import { vanishing } from "./vanishing.js";
 import { walk } from "./walk.js";
+import { Why } from "./why.js";
 
 const NAMES = { xor: "XOR", circles: "Two circles", moons: "Moons", quadrants: "Quadrants", spirals: "Spirals" };
 const RATES = [0.001, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 100];
@@ -361,6 +362,7 @@ export function render({ model, el }) {
   el.replaceChildren(root);
   const playground = new Playground(record, root);
   const endWalk = walkOn(playground.part("walk"), record.walk);
+  new Why(playground.part("why"), record.walk, trainStep(record.walk, record.walk.theta).steps, record.why);
   gallery(playground.part("gallery"), record.activations);
   const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
   const { mlp_jit, numpy } = record.versions;

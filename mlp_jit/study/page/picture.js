@@ -111,17 +111,18 @@ export class Picture {
     this.light(place, "written");
   }
 
+  // where: a place, or one with a star for every unit.
   light(where, how) {
     if (!where) return;
     const [letter, l, ...rest] = where.split(":");
     const edge = letter.endsWith("w");
-    const lit = edge
-      ? this.edges.get(`${l}:${rest.join(":")}`)
-      : this.units.get(letter === "y" ? `${this.last}:${rest[0]}` : `${l}:${rest.at(-1)}`);
-    if (!lit) return;
-    lit.group.classList.add(how);
-    const label = { a: lit.inside, z: lit.z, δ: lit.delta, b: lit.bias }[letter];
-    label?.classList.add("meant");
+    const key = edge ? `${l}:${rest.join(":")}` : letter === "y" ? `${this.last}:${rest[0]}` : `${l}:${rest.at(-1)}`;
+    const wanted = new RegExp(`^${key.replaceAll("*", "\\d+")}$`);
+    for (const [name, lit] of edge ? this.edges : this.units) {
+      if (!wanted.test(name)) continue;
+      lit.group.classList.add(how);
+      ({ a: lit.inside, z: lit.z, δ: lit.delta, b: lit.bias })[letter]?.classList.add("meant");
+    }
   }
 }
 

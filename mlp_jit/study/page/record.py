@@ -15,6 +15,7 @@ from ..listing import kernels_of
 from ..walking import Walk, walk
 from .data import DATASETS, dataset
 from .program import program, setting_of
+from .why import whys
 
 ENGINE = "loops"
 SEEDS = 10
@@ -91,6 +92,7 @@ def record() -> dict[str, Any]:
         "activations": [_activation(name) for name in HIDDEN],
         "runs": [_run(*run) for run in RUNS],
         "walk": _walk(xor_walk()),
+        "why": whys(xor_walk()),
         "vanishing": {weights: _vanishing(initializer) for weights, initializer in WEIGHTS.items()},
     }
 

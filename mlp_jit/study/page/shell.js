@@ -60,6 +60,15 @@ export const SHELL = `
     <div class="scroll" data-part="units" tabindex="0" role="region" aria-label="Every unit's numbers"></div></div>
 </section>
 
+<section class="why">
+  <h2>Why E3 is what it is</h2>
+  <p class="text">The chain rule by index, from L back to one weight of the network above, each link one line, with the
+    engine's numbers for one sample. A raised number is the layer. The symbols of the chosen line are lit in the
+    network; point at one to see it alone. The arrow keys go from line to line, a click on an edge chooses its
+    weight.</p>
+  <div data-part="why"></div>
+</section>
+
 <section>
   <h2>What the hidden layers see</h2>
   <p class="text">Each layer hands on its <span class="math">a_j</span> and nothing else. First the samples as each

@@ -22,6 +22,21 @@ function lastAlike(steps, from, name) {
   return at;
 }
 
+// place → number after these steps.
+export function knownAfter({ sizes, X, y, theta }, steps) {
+  const known = new Map();
+  X.forEach((x, p) => known.set(`a:0:${Math.floor(p / sizes[0])}:${p % sizes[0]}`, x));
+  const outputs = sizes.at(-1);
+  y.forEach((y_k, p) => known.set(`y:${Math.floor(p / outputs)}:${p % outputs}`, y_k));
+  let p = 0;
+  for (let l = 1; l < sizes.length; l++) {
+    for (let i = 0; i < sizes[l - 1]; i++) for (let j = 0; j < sizes[l]; j++) known.set(`w:${l}:${i}:${j}`, theta[p++]);
+    for (let j = 0; j < sizes[l]; j++) known.set(`b:${l}:${j}`, theta[p++]);
+  }
+  for (const { place, result } of steps) if (place) known.set(place, result);
+  return known;
+}
+
 export class Walk {
   // again(): what takes the next step of training, or null.
   constructor(box, setting, steps, again = null) {
@@ -215,26 +230,9 @@ export class Walk {
 
   // ------------------------------------------------------------------------------------------- the sight
 
-  // place → number after the step at hand.
-  known() {
-    const { sizes, X, y, theta } = this.setting;
-    const known = new Map();
-    X.forEach((x, p) => known.set(`a:0:${Math.floor(p / sizes[0])}:${p % sizes[0]}`, x));
-    const outputs = sizes.at(-1);
-    y.forEach((y_k, p) => known.set(`y:${Math.floor(p / outputs)}:${p % outputs}`, y_k));
-    let p = 0;
-    for (let l = 1; l < sizes.length; l++) {
-      for (let i = 0; i < sizes[l - 1]; i++)
-        for (let j = 0; j < sizes[l]; j++) known.set(`w:${l}:${i}:${j}`, theta[p++]);
-      for (let j = 0; j < sizes[l]; j++) known.set(`b:${l}:${j}`, theta[p++]);
-    }
-    for (const { place, result } of this.steps.slice(0, this.at + 1)) if (place) known.set(place, result);
-    return known;
-  }
-
   show() {
     const step = this.steps[this.at];
-    const known = this.known();
+    const known = knownAfter(this.setting, this.steps.slice(0, this.at + 1));
     const { indices } = step;
     if ("n" in indices) this.n = indices.n;
     this.listing.light(step);

@@ -11,10 +11,14 @@ from .record import record
 # In the order in which they need each other.
 MODULES = (
     "html", "random", "activations", "loops", "run", "machine", "step", "check", "plane", "network", "unit",
-    "listing", "picture", "grids", "walk", "why",
+    "listing", "picture", "grids", "walk", "why", "exercises",
     "curve", "representation", "gallery", "vanishing", "snippet", "shell", "page",
 )  # fmt: skip
-WALK = ("html", "listing", "picture", "grids", "walk")
+# What is shown alone in a notebook: its modules and how it starts.
+ALONE = {
+    "walk": (("html", "listing", "picture", "grids", "walk"), "walk$.walk(box, data, data.steps)"),
+    "exercises": (("html", "exercises"), "exercises$.exercises(box, [data])"),
+}
 
 
 def source(name: str) -> str:
@@ -28,11 +32,6 @@ def script() -> str:
     Each file becomes a function that is called once and returns what the file exports, so that its names stay its own.
     """
     return "\n".join([*map(_wrapped, MODULES), "export default page$;", ""])
-
-
-def walk_script() -> str:
-    """What shows a walk, alone: its function is `walk$.walk`."""
-    return "\n".join(map(_wrapped, WALK))
 
 
 def _wrapped(name: str) -> str:
@@ -53,9 +52,11 @@ def page(data: dict[str, Any]) -> str:
     return _filled("page.html", STYLE=style(), RECORD=_json(data), SCRIPT=script())
 
 
-def walk_page(data: dict[str, Any]) -> str:
-    """The HTML file of one walk: its `program.setting_of`, its kernels and its steps."""
-    return _filled("walk.html", STYLE=style(), RECORD=_json(data), SCRIPT=walk_script())
+def alone(name: str, title: str, data: dict[str, Any]) -> str:
+    """The HTML file of one part of the page, of `ALONE`, with its data."""
+    modules, start = ALONE[name]
+    script = "\n".join([*map(_wrapped, modules), f"const alone = (box, data) => {start};"])
+    return _filled("alone.html", TITLE=title, STYLE=style(), RECORD=_json(data), SCRIPT=script)
 
 
 def _json(data: dict[str, Any]) -> str:
@@ -66,7 +67,7 @@ def _filled(template: str, **parts: str) -> str:
     for name, part in parts.items():
         if "</script" in part or "</style" in part:
             raise ValueError(f"{name}: an end tag inside would end the page's element early")
-    return re.sub(r"<!--(STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], source(template))
+    return re.sub(r"<!--(TITLE|STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], source(template))
 
 
 def write(path: str | Path) -> int:

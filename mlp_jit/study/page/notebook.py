@@ -4,9 +4,11 @@ import html
 from itertools import islice
 from typing import Any
 
+from ..exercise import Exercises
 from ..listing import kernels_of
 from ..walking import Walk
-from .build import script, style, walk_page
+from .build import alone, script, style
+from .practice import practice_of
 from .program import listing, setting_of, step_of
 from .record import record
 
@@ -35,5 +37,14 @@ def walk_html(walk: Walk) -> str:
         "programs": [listing(kept) for kept in kernels_of(steps)],
         "steps": [step_of(step) for step in steps],
     }
-    page = html.escape(walk_page(data))
-    return f'<iframe srcdoc="{page}" title="A step of training, statement by statement" style="{FRAME}"></iframe>'
+    return _frame("walk", "A step of training, statement by statement", data)
+
+
+def exercises_html(exercises: Exercises) -> str:
+    """Exercises in a frame of their own, with a place for each answer and a score."""
+    return _frame("exercises", f"Exercises, seed {exercises.seed}", practice_of(exercises))
+
+
+def _frame(name: str, title: str, data: dict[str, Any]) -> str:
+    page = html.escape(alone(name, title, data))
+    return f'<iframe srcdoc="{page}" title="{title}" style="{FRAME}"></iframe>'

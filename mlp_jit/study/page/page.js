@@ -3,6 +3,7 @@
 
 import { verdict } from "./check.js";
 import { curve, curveLegend } from "./curve.js";
+import { exercises } from "./exercises.js";
 import { gallery } from "./gallery.js";
 import { h, letter, readColours, show, typeset } from "./html.js";
 import { Pass } from "./loops.js";
@@ -363,6 +364,7 @@ export function render({ model, el }) {
   const playground = new Playground(record, root);
   const endWalk = walkOn(playground.part("walk"), record.walk);
   new Why(playground.part("why"), record.walk, trainStep(record.walk, record.walk.theta).steps, record.why);
+  exercises(playground.part("exercises"), record.exercises);
   gallery(playground.part("gallery"), record.activations);
   const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
   const { mlp_jit, numpy } = record.versions;

@@ -11,9 +11,11 @@ from ...engines.layout import PHI
 from ...initializers import default_initializer
 from ...network import Network
 from ...training import Callback, Training, fit
+from ..exercise import exercises
 from ..listing import kernels_of
 from ..walking import Walk, walk
 from .data import DATASETS, dataset
+from .practice import practice_of
 from .program import program, setting_of
 from .why import whys
 
@@ -93,6 +95,7 @@ def record() -> dict[str, Any]:
         "runs": [_run(*run) for run in RUNS],
         "walk": _walk(xor_walk()),
         "why": whys(xor_walk()),
+        "exercises": [practice_of(exercises(seed)) for seed in range(SEEDS)],
         "vanishing": {weights: _vanishing(initializer) for weights, initializer in WEIGHTS.items()},
     }
 

@@ -91,6 +91,14 @@ export const SHELL = `
   <div class="instrument" data-part="vanishing"></div>
 </section>
 
+<section class="practice">
+  <h2>Exercises</h2>
+  <p class="text">A dozen, to be done with pencil and paper and a calculator: three digits that count are enough. A hint
+    shows the next step of the derivation. A seed has the same numbers here and in Python: mlp_jit.study.exercises(seed)
+    grades answers, too.</p>
+  <div data-part="exercises"></div>
+</section>
+
 <section>
   <h2>Where the numbers come from</h2>
   <p class="text">The runs named at the top were trained by mlp_jit's loops engine, and the page holds θ after each of

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from mlp_jit.study import exercises
 from mlp_jit.study.page import build
 from mlp_jit.study.page.program import key
 from mlp_jit.study.page.record import _walk, record, xor_walk
@@ -244,3 +245,65 @@ def test_softmax_and_batch_normalisation_are_derived_beside_it(why):
     for title, words in (("softmax with cross-entropy", "quotient rule"), ("batch normalisation", "product rule")):
         why.get_by_text(f"The same for {title}").click()
         assert words in why.locator("details[open]").last.inner_text()
+
+
+@pytest.fixture(params=["page", "notebook"])
+def practice(request, browser, tmp_path):
+    """The exercises of seed 0, on the page or in a notebook's frame."""
+    path = tmp_path / "exercises.html"
+    made = build.page(request.getfixturevalue("recorded")) if request.param == "page" else exercises(0)._repr_html_()
+    path.write_text(made, encoding="utf-8")
+    page = browser.new_context(offline=True, viewport={"width": 375, "height": 740}).new_page()
+    noise = []
+    page.on("console", lambda message: noise.append(message.text))
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    page.goto(path.as_uri())
+    yield page if request.param == "page" else page.frame_locator("iframe")
+    page.context.close()
+    assert noise == []
+
+
+def test_the_exercises_check_themselves_and_keep_a_score(practice):
+    score = practice.locator(".score")
+    for n, exercise in enumerate(exercises(0), start=1):
+        item = practice.locator(f'[data-exercise="{n}"]')
+        wrong = exercise.answer % 4 + 1 if exercise.choices else exercise.answer + 1
+        for answer, says in ((wrong, "Not yet"), (exercise.answer, "right")):
+            if exercise.choices:
+                item.locator(f'input[value="{answer:g}"]').check()
+            else:
+                item.get_by_label(f"Answer to exercise {n}").fill(f"{answer:.3g}".replace(".", ",").replace("-", "−"))
+            item.get_by_role("button", name="Check").click()
+            assert says in item.get_by_role("status").inner_text()
+        assert score.inner_text() == f"{n} of 12 right"
+
+
+def test_hints_of_an_exercise_come_one_by_one(practice):
+    item = practice.locator('[data-exercise="7"]')
+    hints = exercises(0)[6].hints
+    for shown in range(1, len(hints) + 1):
+        item.get_by_role("button", name="Hint").click()
+        assert item.locator(".hints p").count() == shown
+    assert item.get_by_role("button", name="Hint").is_disabled()
+    field = item.get_by_label("Answer to exercise 7")
+    field.fill("much")
+    field.press("Enter")
+    assert "A number, please." in item.get_by_role("status").inner_text()
+
+
+def test_fresh_numbers_keep_the_score_of_the_others(browser, recorded, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(build.page(recorded), encoding="utf-8")
+    page = browser.new_context(offline=True).new_page()
+    page.goto(path.as_uri())
+    field = page.get_by_label("Answer to exercise 1", exact=True)
+    field.fill(str(exercises(0)[0].answer))
+    field.press("Enter")
+    page.get_by_role("button", name="Fresh numbers").click()
+    assert page.locator(".score").inner_text() == "0 of 12 right, 1 in all seeds"
+    field.fill(str(exercises(1)[0].answer))
+    field.press("Enter")
+    page.get_by_label("Seed of the exercises").select_option("0")
+    assert page.locator(".score").inner_text() == "1 of 12 right, 2 in all seeds"
+    assert "right" in page.locator('[data-exercise="1"] [role=status]').inner_text()
+    page.context.close()

@@ -296,8 +296,8 @@ def _equal(rng: np.random.Generator) -> Exercise:
     gradient = network.trace(x[np.newaxis], [0.5]).weight_gradients[0]
     return Exercise(
         rf"All weights and biases of a network {inputs}{HYPHEN}{units}{HYPHEN}1 with \varphi = tanh are "
-        f"{number(network.params[0])}, and x = ({', '.join(map(number, x))}), y = 0.5. How many different numbers are there among the "
-        rf"{inputs * units} numbers \partial L/\partial w_{{ij}} of layer 1?",
+        f"{number(network.params[0])}, and x = ({', '.join(map(number, x))}), y = 0.5. How many different numbers are "
+        rf"there among the {inputs * units} numbers \partial L/\partial w_{{ij}} of layer 1?",
         float(len(np.unique(gradient.round(12)))),
         (
             r"all units of layer 1 have the same z_{j}, a_{j} and w_{j1}",

@@ -8,6 +8,8 @@ const made = (tag, html) => {
   return element;
 };
 
+let groups = 0; // of radio buttons, on a page that may have this twice
+
 // The number that was written, with a point or a comma.
 export function read(text) {
   const plain = text.trim().replace("−", "-").replace(",", ".");
@@ -36,8 +38,8 @@ export function exercises(box, sets) {
   );
   const say = (at) => {
     const all = right.reduce((sum, each) => sum + each.size, 0);
-    const others = all > right[at].size ? `, ${all} with the other seeds` : "";
-    score.textContent = `${right[at].size} of ${sets[at].exercises.length} right${others}`;
+    const inAll = all > right[at].size ? `, ${all} in all seeds` : "";
+    score.textContent = `${right[at].size} of ${sets[at].exercises.length} right${inAll}`;
   };
 
   function show(at) {
@@ -71,6 +73,8 @@ function question(exercise, n, near, done, onright) {
   const { question: words, hints, choices, answer } = exercise;
   const said = h("span.said", { role: "status" });
   const item = h("li", { "data-exercise": n });
+  groups += 1;
+  const group = `exercise-${groups}`;
   const shown = h("div.hints", { hidden: "" });
   const settle = () => {
     item.classList.add("right");
@@ -92,7 +96,7 @@ function question(exercise, n, near, done, onright) {
     onkeydown: (event) => event.key === "Enter" && check(read(field.value)),
   });
   const radios = choices.map((choice, c) => {
-    const radio = h("input", { type: "radio", name: `exercise-${n}`, value: c + 1 });
+    const radio = h("input", { type: "radio", name: group, value: c + 1 });
     return h("label.choice", {}, radio, " ", made("span", choice));
   });
   const chosen = () => Number(item.querySelector("input:checked")?.value ?? NaN);

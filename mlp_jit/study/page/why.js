@@ -5,10 +5,13 @@ import { nameOf } from "./listing.js";
 import { Picture } from "./picture.js";
 import { knownAfter } from "./walk.js";
 
+let lists = 0; // on a page that may have this twice
+
 export class Why {
   // setting and steps: of the walk, up to E5; whys: what why.py wrote.
   constructor(box, setting, steps, whys) {
-    Object.assign(this, { whys, at: 0 });
+    lists += 1;
+    Object.assign(this, { whys, at: 0, id: `why-${lists}` });
     const before = steps.filter(({ tag }) => tag !== "E6");
     this.known = knownAfter(setting, before);
     this.picture = new Picture(setting, {
@@ -61,7 +64,7 @@ export class Why {
     this.list.replaceChildren(...this.lines(this.whys.weights[place]).flat(Infinity));
     this.options = [...this.list.querySelectorAll("[role=option]")];
     this.options.forEach((option, p) => {
-      option.id = `why-${p}`;
+      option.id = `${this.id}-${p}`;
     });
     this.go(0);
   }

@@ -31,11 +31,13 @@ def walk_html(walk: Walk) -> str:
     """A walk as a page of its own in a frame, whose keys and style touch nothing around it; as text if it is wide."""
     if max(walk.network.sizes) > UNITS:
         return f"<pre>{html.escape(str(walk), quote=False)}</pre>"
-    steps = [*islice(walk, STATEMENTS)]
+    walked = iter(walk)
+    steps = [*islice(walked, STATEMENTS)]
     data = {
         **setting_of(walk),
         "programs": [listing(kept) for kept in kernels_of(steps)],
         "steps": [step_of(step) for step in steps],
+        "cut": next(walked, None) is not None,
     }
     return _frame("walk", "A step of training, statement by statement", data)
 

@@ -267,13 +267,10 @@ export class Walk {
     this.buttons.play.textContent = this.timer === null ? "▶ Play" : "❚❚ Pause";
     for (const name of ["start", "back"]) this.buttons[name].disabled = first;
     for (const name of ["next", "loop", "equation", "end"]) this.buttons[name].disabled = last;
+    const again = { type: "button", "data-walk": "again", onclick: () => this.again() };
     this.more.replaceChildren(
-      ...(last && this.again
-        ? [
-            "θ is updated. ",
-            h("button", { type: "button", "data-walk": "again", onclick: () => this.again() }, "Walk the next step"),
-          ]
-        : []),
+      ...(last && this.again ? ["θ is updated. ", h("button", again, "Walk the next step")] : []),
+      ...(last && this.setting.cut ? [`These were the first ${this.steps.length} statements; there are more.`] : []),
     );
   }
 

@@ -97,7 +97,7 @@ def test_the_buttons_and_the_keys(walked):
     for name, expected in (("ArrowRight", 2), ("l", 4), ("e", 32), ("ArrowLeft", 31), ("End", 153), ("Home", 1)):
         page.keyboard.press(name)
         assert at(walked) == expected, name
-    assert "z[n, j] = b[j]; z_1 of layer 1, sample 0 is" in walked.locator(".spoken").inner_text()
+    assert walked.locator(".spoken").inner_text() == "E1: sets z_1 to b_1; z_1 of layer 1, sample 0 is 0.100"
 
 
 def test_it_plays_at_the_speed_of_its_slider_until_it_is_paused(walked):

@@ -134,3 +134,25 @@ export function statement({ text, tag, operands, target, result, place }) {
   if (adds) pieces.push(piece("outcome", "→", result, named(place), " now"));
   return h("span.written-out", {}, pieces);
 }
+
+const VERBS = { "=": ["sets", "to"], "+=": ["adds", "to"], "-=": ["takes", "from"], "*=": ["multiplies", "by"] };
+
+// The same in words: "adds w_12 · a_1 to z_2".
+export function inWords({ text, operands, target, place }) {
+  const name = (start, stop, where) => (where ? nameOf(where) : text.slice(start, stop));
+  let named = "";
+  let end = target[1];
+  for (const [start, stop, , where] of operands) {
+    if (start === target[0]) continue; // what its target held before
+    named += text.slice(end, start) + name(start, stop, where);
+    end = stop;
+  }
+  const [, assigns, what] = /^ (\S+) (.*)$/.exec((named + text.slice(end)).replaceAll(" * ", " · "));
+  const written = name(...target, place);
+  return {
+    "=": `sets ${written} to ${what}`,
+    "+=": `adds ${what} to ${written}`,
+    "-=": `takes ${what} from ${written}`,
+    "*=": `multiplies ${written} by ${what}`,
+  }[assigns];
+}

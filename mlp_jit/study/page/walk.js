@@ -2,7 +2,7 @@
 
 import { Grids } from "./grids.js";
 import { h, show, typeset } from "./html.js";
-import { Listing, nameOf, statement } from "./listing.js";
+import { Listing, inWords, nameOf, statement } from "./listing.js";
 import { Picture, legend } from "./picture.js";
 
 const SPEEDS = [1, 2, 4, 8, 15, 30, 60]; // statements a second
@@ -104,6 +104,7 @@ export class Walk {
     this.count = h("output");
     this.heading = h("p.where");
     this.line = h("div.statement");
+    this.panel = h("div.now-running", {}, this.heading, this.line);
     this.spoken = h("p.spoken", { "aria-live": "polite" });
     this.caption = h("p.caption");
     this.more = h("p.more");
@@ -112,7 +113,7 @@ export class Walk {
       { role: "group", tabindex: 0, "aria-label": "The walk", onkeydown: (event) => this.key(event) },
       h("div.bar", {}, Object.values(this.buttons), h("label.rate", {}, this.speed, this.rate)),
       h("label.track", {}, this.position, this.count),
-      h("div.now-running", {}, this.heading, this.line),
+      this.panel,
       h(
         "div.desk",
         {},
@@ -153,7 +154,7 @@ export class Walk {
       h(
         "optgroup",
         { label: "numbers" },
-        places.map((place) => option(`place ${place}`, inWords(place))),
+        places.map((place) => option(`place ${place}`, placeInWords(place))),
       ),
       h(
         "optgroup",
@@ -167,11 +168,12 @@ export class Walk {
   // Room for the tallest statement, so that nothing below moves from one to the next.
   reserve() {
     const one = new Map(this.steps.map((step) => [`${step.function}:${step.line}`, step]));
+    this.panel.style.minHeight = "";
     const heights = [...one.values()].map((step) => {
-      this.line.replaceChildren(statement(step));
-      return this.line.firstChild.offsetHeight;
+      this.write(step);
+      return this.panel.offsetHeight;
     });
-    this.line.style.minHeight = `${Math.max(...heights)}px`;
+    this.panel.style.minHeight = `${Math.max(...heights)}px`;
   }
 
   // ------------------------------------------------------------------------------------------ the cursor
@@ -238,13 +240,7 @@ export class Walk {
     this.listing.light(step);
     this.picture.update(known, this.n, step);
     this.grids.update(known, step);
-    const present = ["n", "l", "i", "j", "k", "p"].filter((name) => name in indices);
-    this.heading.replaceChildren(
-      h("span.tag", {}, step.tag),
-      ` ${WORDS[step.tag]}`,
-      ...present.map((name) => h("span.present", {}, typeset(`${name} = ${indices[name]}`))),
-    );
-    this.line.replaceChildren(statement(step));
+    this.write(step);
     const { X, y, sizes } = this.setting;
     const x = X.slice(this.n * sizes[0], (this.n + 1) * sizes[0]);
     this.caption.replaceChildren(
@@ -260,6 +256,19 @@ export class Walk {
     this.position.setAttribute("aria-valuetext", `statement ${this.count.textContent}`);
     this.drawButtons();
     if (this.timer === null) this.say();
+  }
+
+  // The statement, its indices and its numbers.
+  write(step) {
+    const { tag, indices } = step;
+    const present = ["n", "l", "i", "j", "k", "p"].filter((name) => name in indices);
+    this.heading.replaceChildren(
+      h("span.tag", {}, tag),
+      ` ${WORDS[tag]}`,
+      ...present.map((name) => h("span.present", {}, typeset(`${name} = ${indices[name]}`))),
+      h("span.in-words", {}, typeset(inWords(step))),
+    );
+    this.line.replaceChildren(statement(step));
   }
 
   drawButtons() {
@@ -281,16 +290,17 @@ export class Walk {
 
   // For a screen reader, when the cursor comes to rest.
   say() {
-    const { tag, text, result, place } = this.steps[this.at];
-    const what = place ? inWords(place) : "it";
-    this.spoken.textContent = `${tag}: ${text}; ${what} is ${show(result)}`;
+    const step = this.steps[this.at];
+    const { result, place } = step;
+    const what = place ? placeInWords(place) : "it";
+    this.spoken.textContent = `${step.tag}: ${inWords(step)}; ${what} is ${show(result)}`;
   }
 }
 
 const plain = (x) => String(x).replace("-", "−");
 
 // "δ_1 of layer 2, sample 0"
-function inWords(place) {
+function placeInWords(place) {
   const [letter, ...numbers] = place.split(":");
   const name = nameOf(place);
   if (letter === "ℓ") return `ℓ of sample ${numbers[0]}`;

@@ -68,6 +68,13 @@ def test_every_z_a_and_delta_is_the_traces(case):
             assert value == layers[l - 1][n, j], letter
 
 
+def test_the_loss_is_added_up_as_compiled_code_does():
+    """In float64, though every ℓ is a float32: a literal with a point is one."""
+    network, y = NETWORKS["float32, softmax, l2"][0], CLASSES
+    *_, last = (step for step in walk(network, X, y) if step.text == "total += weight[n] * ell[n]")
+    assert last.result / len(X) == network.gradient(X.astype(np.float32), y, engine="loops")[0]
+
+
 def test_xor_is_walked_from_the_first_weighted_sum_to_the_last_updated_weight():
     steps = [*xor_walk()]
     assert (steps[0].tag, steps[0].text, steps[0].indices) == ("E1", "z[n, j] = b[j]", {"n": 0, "l": 1, "j": 0})
@@ -80,6 +87,11 @@ def test_xor_is_walked_from_the_first_weighted_sum_to_the_last_updated_weight():
     ]  # fmt: skip
     assert term.numbers == "(-0.2) += (-0.4) * (-1)"
     assert term.result == -0.2 + -0.4 * -1.0
+    (way,) = (step for step in steps if step.indices == {"n": 3, "l": 2, "i": 1, "j": 0} and step.tag == "E3")
+    assert way.text == "delta[n, i] += WT[j, i] * delta_out[n, j]"
+    assert [str(each.place) for each in way.operands] == [
+        "δ_2 (layer 1, sample 4)", "w_21 (layer 2)", "δ_1 (layer 2, sample 4)"
+    ]  # fmt: skip
 
 
 def test_a_step_stands_in_the_source_and_its_operands_in_it():

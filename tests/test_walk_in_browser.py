@@ -122,6 +122,9 @@ def test_a_unit_a_weight_a_number_and_a_line_are_run_to(walked):
 
     walked.locator('[data-unit="2:0"] circle').click()
     assert (here().tag, here().place.letter, here().place.l) == ("E1", "z", 2)
+    first = at(walked)
+    walked.locator('[data-unit="2:0"] circle').click()
+    assert at(walked) == first + 1
     walked.locator('td[data-place="δ:1:3:1"]').click()
     assert (here().text, key(here().place)) == ("delta[n, i] = 0", "δ:1:3:1")
     walked.locator('td[data-place="w:1:0:1"]').click()

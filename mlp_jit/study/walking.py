@@ -240,7 +240,7 @@ def _step(frames: list[Frame], operands: list[Operand], places: Places) -> Step:
         text=source.segment(statement),
         indices={name: indices[name] for name in "nlijkp" if name in indices},
         operands=tuple(operands),
-        result=frame.value(target),
+        result=float(frame.value(target)),
         place=place,
         target=source.span(target, statement),
         callers=tuple((each.source.name, each.source.line(each.statement)) for each in inside[:-1]),

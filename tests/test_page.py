@@ -180,7 +180,9 @@ def test_every_javascript_file_is_a_module_of_the_page():
     assert build.script().count("\nexport ") == 1
 
 
-@pytest.mark.parametrize("name", ["page.css", "page.html", *(f"{name}.js" for name in build.MODULES)])
+@pytest.mark.parametrize(
+    "name", ["page.css", "walk.css", "page.html", "alone.html", *(f"{name}.js" for name in build.MODULES)]
+)
 def test_a_file_of_the_page_can_be_read_in_one_sitting(name):
     text = build.source(name)
     assert len(text.encode()) < 24_000

@@ -340,7 +340,9 @@ def test_pointing_at_a_unit_shows_it_while_the_pointer_is_there(open_page):
 
 def test_a_click_on_the_plane_chooses_the_nearest_sample(open_page):
     page = open_page()
-    box = page.page.locator('[data-part="plane"]').bounding_box()
+    plane = page.page.locator('[data-part="plane"]')
+    plane.scroll_into_view_if_needed()
+    box = plane.bounding_box()
     X, _ = dataset("xor")
     reach = 1.08 * np.abs(X).max()
     n = 57

@@ -41,6 +41,7 @@ class Equations:
     trace_after: Trace
     optimizer: Optimizer
     learning_rate: float
+    derives: bool = False
 
     @property
     def _last(self) -> int:
@@ -86,14 +87,14 @@ class Equations:
         unit, W, b = str(j + 1), self.network.weights[l - 1], self.network.biases[l - 1]
         products = [*zip(W[:, j], self.trace.h[l - 1][n], strict=True)]
         letters, value = (
-            rf"\sum_{{i}} w_{{{_pair('i', unit)}}} {self._input(l, 'i')}",
+            rf"\sum_{{i}} w_{{{pair('i', unit)}}} {self._input(l, 'i')}",
             number(self.trace.s[l - 1][n, j]),
         )
         if self._kind(l) == PLAIN:
             return Equation(
-                "E1", f"z_{{{unit}}}", f"b_{{{unit}}} + {letters}", _sum(products, first=number(b[j])), value
+                "E1", f"z_{{{unit}}}", f"b_{{{unit}}} + {letters}", sum_of(products, first=number(b[j])), value
             )
-        return Equation("E7", f"s_{{{unit}}}", letters, _sum(products), value)
+        return Equation("E7", f"s_{{{unit}}}", letters, sum_of(products), value)
 
     def _index(self, l: int, j: int) -> str:
         """What belongs to one unit has its index where the means are over samples, none where they are over units."""
@@ -117,7 +118,7 @@ class Equations:
             squares = " + ".join(f"({number(s_m)} - {factor(mean)})^{{2}}" for s_m in s[:TERMS]) + _more(len(s))
             v_and_epsilon = rf"1/\sqrt{{{number(variance)} + {number(EPSILON)}}}"
             yield Equation(
-                "E7", rf"\mu{index}", rf"\langle s{index} \rangle", _mean(len(s), _sum([(s_m,) for s_m in s])),
+                "E7", rf"\mu{index}", rf"\langle s{index} \rangle", _mean(len(s), sum_of([(s_m,) for s_m in s])),
                 number(mean),
             )  # fmt: skip
             yield Equation(
@@ -136,7 +137,7 @@ class Equations:
         b, gain = self.network.biases[l - 1][j], self.network.gains[l - 1][j]
         yield Equation(
             "E7", f"z_{{{unit}}}", rf"b_{{{unit}}} + \gamma_{{{unit}}} \hat{{s}}_{{{unit}}}",
-            _sum([(gain, normal)], first=number(b)), number(self.trace.z[l - 1][n, j]),
+            sum_of([(gain, normal)], first=number(b)), number(self.trace.z[l - 1][n, j]),
         )  # fmt: skip
 
     def _normal(self, l: int) -> np.ndarray:
@@ -161,7 +162,7 @@ class Equations:
         name = "h" if self._skips(l - 1) else "a"
         return Equation(
             "E10", f"h^{{{l}}}_{{{j + 1}}}", f"a^{{{l}}}_{{{j + 1}}} + {name}^{{{l - 1}}}_{{{j + 1}}}",
-            _sum([(a,), (h_in,)]), number(h),
+            sum_of([(a,), (h_in,)]), number(h),
         )  # fmt: skip
 
     # ------------------------------------------------------------------------------- loss
@@ -205,14 +206,14 @@ class Equations:
     def _hidden_delta(self, n: int, l: int, i: int) -> Iterator[Equation]:
         unit, W, delta_out = str(i + 1), self.network.weights[l], self.trace.delta_s[l][n]
         slope = _slope("E3", self._phi[l], unit, self.trace.z[l - 1][n, i], self.trace.a[l][n, i])
-        letters = rf"\sum_{{j}} w_{{{_pair(unit, 'j')}}} {self._delta_s(l + 1, 'j')}"
+        letters = rf"\sum_{{j}} w_{{{pair(unit, 'j')}}} {self._delta_s(l + 1, 'j')}"
         products = [*zip(W[i], delta_out, strict=True)]
-        numbers = f"({_sum(products)})"
+        numbers = f"({sum_of(products)})"
         if self._skips(l) or self._skips(l + 1):
             name, delta_h, first = _of_h(l, unit), self._delta_h[l][n, i], ""
             if self._skips(l + 1):
                 letters, first = f"{_of_h(l + 1, unit)} + {letters}", number(self._delta_h[l + 1][n, i])
-            yield Equation("E10", name, letters, _sum(products, first), number(delta_h))
+            yield Equation("E10", name, letters, sum_of(products, first), number(delta_h))
             letters, numbers = name, factor(delta_h)
         yield slope
         yield Equation(
@@ -236,11 +237,11 @@ class Equations:
         e = gain * delta
         for j in units:
             unit = str(j + 1)
-            letters, numbers = rf"\gamma_{{{unit}}} \delta_{{{unit}}}", _sum([(gain[j], delta[n, j])])
+            letters, numbers = rf"\gamma_{{{unit}}} \delta_{{{unit}}}", sum_of([(gain[j], delta[n, j])])
             yield Equation("E8", f"e_{{{unit}}}", letters, numbers, number(e[n, j]))
         for j in units if self._kind(l) == BATCH else units[:1]:
             index, e_m, normal_m = (self._index(l, j), *(self._group(l, n, j, array) for array in (e, normal)))
-            sums = _sum([(p,) for p in e_m]), _sum([*zip(e_m, normal_m, strict=True)])
+            sums = sum_of([(p,) for p in e_m]), sum_of([*zip(e_m, normal_m, strict=True)])
             mean, product = _mean_of(f"e{index}"), _mean_of(rf"e{index} \hat{{s}}{index}")
             yield Equation("E8", mean, "", _mean(len(e_m), sums[0]), number(e_m.mean()))
             yield Equation("E8", product, "", _mean(len(e_m), sums[1]), number((e_m * normal_m).mean()))
@@ -249,7 +250,7 @@ class Equations:
             e_m, normal_m = (self._group(l, n, j, array) for array in (e, normal))
             mean, product = _mean_of(f"e{index}"), _mean_of(rf"e{index} \hat{{s}}{index}")
             letters = rf"r{index} \cdot (e_{{{unit}}} - {mean} - \hat{{s}}_{{{unit}}} {product})"
-            terms = _sum([(e[n, j],), (-e_m.mean(),), (-normal[n, j], (e_m * normal_m).mean())])
+            terms = sum_of([(e[n, j],), (-e_m.mean(),), (-normal[n, j], (e_m * normal_m).mean())])
             delta_s = self.trace.delta_s[l - 1][n, j]
             yield Equation("E8", self._delta_s(l, unit), letters, rf"{number(r)} \cdot ({terms})", number(delta_s))
 
@@ -261,7 +262,7 @@ class Equations:
         unit, W = str(j + 1), self.network.weights[l - 1]
         for i in range(min(len(W), ENTRIES)):
             letters = f"{self._input(l, str(i + 1))} {self._delta_s(l, unit)}"
-            name, value = _pair(str(i + 1), unit), self.trace.weight_gradients[l - 1][i, j]
+            name, value = pair(str(i + 1), unit), self.trace.weight_gradients[l - 1][i, j]
             yield self._entry("E4", "w", name, letters, [inputs[:, i], delta_s], value, W[i, j])
         value = self.trace.bias_gradients[l - 1][j]
         yield self._entry("E5", "b", unit, rf"\delta_{{{unit}}}", [delta], value)
@@ -276,7 +277,7 @@ class Equations:
         """∂L/∂θ as the mean over the samples, with the penalty on a weight w."""
         if np.any(self.sample_weight != 1) and len(self.y) > 1:
             letters, factors = rf"\mathrm{{weight}}_{{n}} {letters}", [self.sample_weight, *factors]
-        numbers = _sum([*zip(*factors, strict=True)])
+        numbers = sum_of([*zip(*factors, strict=True)])
         if len(self.y) > 1:
             N = self.sample_weight.sum(dtype=np.float64)
             letters, numbers = rf"1/N \sum_{{n}} {letters}", rf"1/{number(N)} \cdot ({numbers})"
@@ -296,7 +297,7 @@ class Equations:
         W, W_after = before.weights[l - 1][:, j], after.weights[l - 1][:, j]
         for i in range(min(len(W), ENTRIES)):
             gradient = trace.weight_gradients[l - 1][i, j]
-            yield self._step("w", _pair(str(i + 1), unit), W[i], gradient, W_after[i])
+            yield self._step("w", pair(str(i + 1), unit), W[i], gradient, W_after[i])
         b, b_after = before.biases[l - 1][j], after.biases[l - 1][j]
         yield self._step("b", unit, b, trace.bias_gradients[l - 1][j], b_after)
         gain_gradient = trace.gain_gradients[l - 1]
@@ -335,12 +336,12 @@ def _mean(count: int, total: str) -> str:
     return rf"1/{count} \cdot ({total})"
 
 
-def _pair(i: str, j: str) -> str:
+def pair(i: str, j: str) -> str:
     """The index of w_ij, with a comma where two numbers would run together."""
     return f"{i},{j}" if len(i) > 1 or len(j) > 1 else i + j
 
 
-def _sum(products: Sequence[tuple[float, ...]], first: str = "") -> str:
+def sum_of(products: Sequence[tuple[float, ...]], first: str = "") -> str:
     r"""`0.1 + 0.5 \cdot 3 - 0.3 \cdot 0.8`"""
     text = first
     for p, *others in products[:TERMS]:

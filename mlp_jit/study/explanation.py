@@ -15,8 +15,9 @@ from ..engines.loops.trace import Trace, trace
 from ..network import Network
 from ..optimizers import OPTIMIZERS, Optimizer
 from .copies import output_only
+from .derivation import Derivation
 from .document import Document, Report, Section, Table, number
-from .equations import ENTRIES, TERMS, Equations
+from .equations import ENTRIES, TERMS
 
 SAMPLES, UNITS = 4, 8  # so much is written out: samples, units a layer
 
@@ -33,6 +34,7 @@ def explain(
     l2: float = 0.0,
     optimizer: str | Optimizer = "sgd",
     learning_rate: float = 0.1,
+    why: bool = False,
 ) -> "Explanation":
     """One step of training on one sample or a small batch, every equation in letters and in numbers.
 
@@ -52,6 +54,8 @@ def explain(
         Whose step is shown; an Optimizer object goes on from the moments it has.
     learning_rate : float
         η.
+    why : bool
+        Whether the chain rule is written out, too: `Explanation.why` for the first weight.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def explain(
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {network!r}")
-    X, Y = _batch(network, x, y)
+    X, Y = as_batch(network, x, y)
     X, Y, weight = network.check(X, Y, sample_weight)
     if np.any(weight != weight[0]) and np.any(network.table[:, KIND] == BATCH):
         raise ValueError(
@@ -69,6 +73,8 @@ def explain(
     stepper: Optimizer = copy.deepcopy(validation.instance("optimizer", optimizer, OPTIMIZERS, Optimizer))
     eta = validation.number("learning_rate", learning_rate, 0, open_minimum=True)
     l2 = validation.number("l2", l2, 0)
+    if why:
+        _can_derive(network)
     before, after = network.copy(), network.copy()
     session = LOOPS.session(after, Recipe(stepper, len(X), Regularization(l2=l2), n_threads=1))
     session.train(Samples(X, Y, weight), np.arange(len(X)), np.array([eta]), np.empty((1, FIGURES)))
@@ -86,10 +92,11 @@ def explain(
         trace_after=_trace(after, X, Y, weight, l2),
         optimizer=stepper,
         learning_rate=eta,
+        derives=why,
     )
 
 
-def _batch(network: Network, x: Any, y: Any) -> tuple[Any, Any]:
+def as_batch(network: Network, x: Any, y: Any) -> tuple[Any, Any]:
     """One sample as a batch of one, a batch as it is."""
     X = validation.as_array("x", x)
     if X.ndim != 1:
@@ -110,7 +117,13 @@ def _trace(network: Network, X: np.ndarray, y: np.ndarray, sample_weight: np.nda
     return replace(traced, loss=L, weight_gradients=tuple(weights_view(network.table, gradient, l) for l in layers))
 
 
-class Explanation(Equations, Report):
+def _can_derive(network: Network) -> None:
+    """ValueError where the ways back to a weight are more than `why` writes out."""
+    if network.skips:
+        raise ValueError("why: expected a network without skip connections")
+
+
+class Explanation(Derivation, Report):
     """What `explain` returns.
 
     `network` and `after` are copies from before and after the step; `trace` and `trace_after` hold every z, a and δ,
@@ -125,6 +138,8 @@ class Explanation(Equations, Report):
         sections += [self._gradient(l) for l in range(1, self._last + 1)]
         sections += [self._update(l) for l in range(1, self._last + 1)]
         sections.append(self._outcome())
+        if self.derives:
+            sections += self._chain(0, 1, 0, 0)
         samples = "one sample" if n_samples == 1 else f"{n_samples} samples" + _part(SAMPLES, n_samples)
         if max(self.network.sizes) > TERMS:
             sections.insert(0, Section("", ["Shown in part; .unit(layer, unit, sample) writes out any one unit."]))
@@ -146,6 +161,25 @@ class Explanation(Equations, Report):
         title = f"Layer {l}, unit {j}" + (f", sample {n}" if len(self.y) > 1 else "")
         equations = [*self._forward(n - 1, l, [j - 1]), *self._backward(n - 1, l, [j - 1])]
         return Document(title, [Section("", self._notes(l), equations), Section("", [], [*self._entries(l, j - 1)])])
+
+    def why(self, layer: int = 1, input: int = 1, unit: int = 1, sample: int = 1) -> Document:
+        """The chain rule by index, from L back to one weight, each step one line with its numbers.
+
+        The weight is the one between an input and a unit of a layer, all counted from 1. On the way stand the
+        derivations of E2 (softmax with cross-entropy, sigmoid, …) and of E8 (normalisation); of the layers after, the
+        first unit stands for all. ValueError or TypeError where there is none, or with skip connections.
+        """
+        _can_derive(self.network)
+        counted = {"layer": layer, "input": input, "unit": unit, "sample": sample}
+        l, i, j, n = (validation.integer(name, value, 1) for name, value in counted.items())
+        sizes = self.network.sizes
+        if l > self._last or i > sizes[l - 1] or j > sizes[l] or n > len(self.y):
+            raise ValueError(
+                f"expected a layer up to {self._last}, one of its inputs and units and a sample up to {len(self.y)}, "
+                f"got layer {l}, input {i}, unit {j}, sample {n}"
+            )
+        title, *sections = self._chain(n - 1, l, i - 1, j - 1)
+        return Document(title.title, sections)
 
     def _sample(self, n: int) -> Iterator[Section]:
         of = f"Sample {n + 1}: " if len(self.y) > 1 else ""

@@ -10,9 +10,15 @@ from .record import record
 
 # In the order in which they need each other.
 MODULES = (
-    "html", "random", "activations", "loops", "run", "check", "plane", "network", "unit",
+    "html", "random", "activations", "loops", "run", "machine", "step", "check", "plane", "network", "unit",
+    "listing", "picture", "grids", "walk", "why", "exercises",
     "curve", "representation", "gallery", "vanishing", "snippet", "shell", "page",
 )  # fmt: skip
+# What is shown alone in a notebook: its modules and how it starts.
+ALONE = {
+    "walk": (("html", "listing", "picture", "grids", "walk"), "walk$.walk(box, data, data.steps)"),
+    "exercises": (("html", "exercises"), "exercises$.exercises(box, [data])"),
+}
 
 
 def source(name: str) -> str:
@@ -38,18 +44,30 @@ def _wrapped(name: str) -> str:
 
 def style() -> str:
     """The page's CSS, everything in it under `.mlp-study`."""
-    return source("page.css")
+    return source("page.css") + source("walk.css")
 
 
 def page(data: dict[str, Any]) -> str:
     """The whole HTML file for what `record.record` returned."""
-    text = source("page.html")
-    carried = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
-    parts = {"STYLE": style(), "RECORD": carried, "SCRIPT": script()}
+    return _filled("page.html", STYLE=style(), RECORD=_json(data), SCRIPT=script())
+
+
+def alone(name: str, title: str, data: dict[str, Any]) -> str:
+    """The HTML file of one part of the page, of `ALONE`, with its data."""
+    modules, start = ALONE[name]
+    script = "\n".join([*map(_wrapped, modules), f"const alone = (box, data) => {start};"])
+    return _filled("alone.html", TITLE=title, STYLE=style(), RECORD=_json(data), SCRIPT=script)
+
+
+def _json(data: dict[str, Any]) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=False)
+
+
+def _filled(template: str, **parts: str) -> str:
     for name, part in parts.items():
         if "</script" in part or "</style" in part:
             raise ValueError(f"{name}: an end tag inside would end the page's element early")
-    return re.sub(r"<!--(STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], text)
+    return re.sub(r"<!--(TITLE|STYLE|RECORD|SCRIPT)-->", lambda found: parts[found.group(1)], source(template))
 
 
 def write(path: str | Path) -> int:

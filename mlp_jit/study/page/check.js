@@ -3,6 +3,7 @@
 import { ACTIVATIONS } from "./activations.js";
 import { h, row, show, table } from "./html.js";
 import { Run, decode, largestDifference } from "./run.js";
+import { trainStep } from "./step.js";
 
 const STEPS = 50;
 const AGREEMENT = 1e-9;
@@ -48,10 +49,21 @@ function checkActivations(record) {
   return largest;
 }
 
+// How far each result of the walk is from the engine's; infinite where another line runs.
+function checkWalk({ walk }) {
+  const { steps } = trainStep(walk, walk.theta);
+  if (steps.length !== walk.lines.length || steps.some(({ line }, p) => line !== walk.lines[p])) return Infinity;
+  return largestDifference(
+    steps.map(({ result }) => result),
+    walk.results,
+  );
+}
+
 export function verdict(record) {
   const runs = checkRuns(record);
   const phi = checkActivations(record);
-  const agrees = runs.every((run) => run.agrees) && phi <= AGREEMENT;
+  const walked = checkWalk(record);
+  const agrees = runs.every((run) => run.agrees) && phi <= AGREEMENT && walked <= AGREEMENT;
   const worst = Math.max(...runs.map((run) => Math.max(run.theta, run.loss)));
   const words = agrees
     ? ["In this browser, just now, the port agreed with the engine; the largest difference is ", show(worst), "."]
@@ -66,5 +78,10 @@ export function verdict(record) {
       table(["run", "steps", "largest |Δθ|", "largest |ΔL|"], rows),
     ),
     h("p.note", {}, `φ and φ' of all ${record.activations.length} activations: within ${show(phi)}.`),
+    h(
+      "p.note",
+      { "data-walked": walked },
+      `The ${record.walk.results.length} statements of the walk: within ${show(walked)}.`,
+    ),
   ];
 }

@@ -40,6 +40,13 @@ export function show(x, decimals = 3) {
   return `${mantissa.replace("-", "−")}·10${exponent < 0 ? "⁻" : ""}${power}`;
 }
 
+// At most so many digits that count, and no zeros after the last: −0.6, 0.0997
+export function brief(x, digits = 4) {
+  const size = Math.abs(x);
+  const short = size >= 1e-3 && size < 1e5 ? String(Number(x.toPrecision(digits))) : show(x);
+  return short.replace("-", "−");
+}
+
 export const sign = (x) => (x < 0 ? "negative" : x > 0 ? "positive" : "zero");
 
 // A number in the colour of its sign.

@@ -3,6 +3,7 @@
 
 import { verdict } from "./check.js";
 import { curve, curveLegend } from "./curve.js";
+import { exercises } from "./exercises.js";
 import { gallery } from "./gallery.js";
 import { h, letter, readColours, show, typeset } from "./html.js";
 import { Pass } from "./loops.js";
@@ -12,8 +13,11 @@ import { representation } from "./representation.js";
 import { Run, canStart } from "./run.js";
 import { SHELL } from "./shell.js";
 import { snippet } from "./snippet.js";
+import { trainStep } from "./step.js";
 import { unitPanel, unitsTable } from "./unit.js";
 import { vanishing } from "./vanishing.js";
+import { walk } from "./walk.js";
+import { Why } from "./why.js";
 
 const NAMES = { xor: "XOR", circles: "Two circles", moons: "Moons", quadrants: "Quadrants", spirals: "Spirals" };
 const RATES = [0.001, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 100];
@@ -334,6 +338,20 @@ class Playground {
   }
 }
 
+// The walk and, on request, that of the next step; returns what ends it.
+function walkOn(box, setting) {
+  let shown = null;
+  const start = (theta) => {
+    shown?.end();
+    const next = trainStep(setting, theta);
+    const again = () => start([...next.theta]).root.focus();
+    shown = walk(box, { ...setting, theta }, next.steps, again);
+    return shown;
+  };
+  start(setting.theta);
+  return () => shown.end();
+}
+
 // A coordinate as the data have it.
 const plain = (x) => String(x).replace("-", "−");
 
@@ -344,6 +362,9 @@ export function render({ model, el }) {
   for (const math of root.querySelectorAll(".math")) math.replaceChildren(...typeset(math.textContent).flat());
   el.replaceChildren(root);
   const playground = new Playground(record, root);
+  const endWalk = walkOn(playground.part("walk"), record.walk);
+  new Why(playground.part("why"), record.walk, trainStep(record.walk, record.walk.theta).steps, record.why);
+  exercises(playground.part("exercises"), record.exercises);
   gallery(playground.part("gallery"), record.activations);
   const drawVanishing = vanishing(playground.part("vanishing"), record.vanishing);
   const { mlp_jit, numpy } = record.versions;
@@ -367,5 +388,6 @@ export function render({ model, el }) {
     dark.removeEventListener("change", recolour);
     sizes.disconnect();
     playground.pause();
+    endWalk();
   };
 }

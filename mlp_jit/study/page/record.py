@@ -7,10 +7,17 @@ from typing import Any
 import numpy as np
 
 from ...activations import HIDDEN
+from ...engines.layout import PHI
 from ...initializers import default_initializer
 from ...network import Network
 from ...training import Callback, Training, fit
+from ..exercise import exercises
+from ..listing import kernels_of
+from ..walking import Walk, walk
 from .data import DATASETS, dataset
+from .practice import practice_of
+from .program import program, setting_of
+from .why import whys
 
 ENGINE = "loops"
 SEEDS = 10
@@ -86,7 +93,31 @@ def record() -> dict[str, Any]:
         "generators": [_generator(seed) for seed in range(SEEDS)],
         "activations": [_activation(name) for name in HIDDEN],
         "runs": [_run(*run) for run in RUNS],
+        "walk": _walk(xor_walk()),
+        "why": whys(xor_walk()),
+        "exercises": [practice_of(exercises(seed)) for seed in range(SEEDS)],
         "vanishing": {weights: _vanishing(initializer) for weights, initializer in WEIGHTS.items()},
+    }
+
+
+def xor_walk() -> Walk:
+    """A step of training that can be followed by hand: XOR, 2-2-1, round numbers."""
+    network = Network([2, 2, 1], activation="tanh", output="sigmoid", dtype="float64")
+    network.params[:] = 0.5, -0.4, 0.3, 0.8, 0.1, -0.2, 0.7, -0.6, 0.2
+    return walk(network, [[-1, -1], [-1, 1], [1, -1], [1, 1]], [0, 1, 1, 0], learning_rate=0.5)
+
+
+def _walk(walked: Walk) -> dict[str, Any]:
+    """What the page's machine needs to take the same step, and what each statement came to."""
+    network, steps = walked.network, [*walked]
+    return {
+        **setting_of(walked),
+        "phi": network.table[:, PHI].tolist(),
+        "loss": network.loss_function.code,
+        "eta": walked.learning_rate,
+        "programs": [program(kept) for kept in kernels_of(steps)],
+        "lines": [step.line for step in steps],
+        "results": [step.result for step in steps],
     }
 
 

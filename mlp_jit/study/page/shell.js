@@ -15,6 +15,16 @@ export const SHELL = `
   </dl>
 </header>
 
+<section class="live">
+  <h2>The loop, live</h2>
+  <p class="text">One step of training, as slowly as you like: XOR, a network 2-2-1, four samples, from the first
+    weighted sum to the last updated weight. The source is the engine's own, and here it runs. The lit line has just
+    been computed; its numbers stand under their names, and what it reads and writes is lit in the network and in the
+    tables. The code counts from 0, the equations from 1: <span class="math">z_1</span> is z[n, 0]. Click a unit, a
+    weight, a number or a line to run to where it is next computed.</p>
+  <div data-part="walk"></div>
+</section>
+
 <section class="playground" aria-label="Playground">
   <div class="presets" data-part="presets" role="group" aria-label="Recorded runs"></div>
   <p class="says" data-part="says"></p>
@@ -50,6 +60,15 @@ export const SHELL = `
     <div class="scroll" data-part="units" tabindex="0" role="region" aria-label="Every unit's numbers"></div></div>
 </section>
 
+<section class="why">
+  <h2>Why E3 is what it is</h2>
+  <p class="text">The chain rule by index, from L back to one weight of the network above, each link one line, with the
+    engine's numbers for one sample. A raised number is the layer. The symbols of the chosen line are lit in the
+    network; point at one to see it alone. The arrow keys go from line to line, a click on an edge chooses its
+    weight.</p>
+  <div data-part="why"></div>
+</section>
+
 <section>
   <h2>What the hidden layers see</h2>
   <p class="text">Each layer hands on its <span class="math">a_j</span> and nothing else. First the samples as each
@@ -72,11 +91,21 @@ export const SHELL = `
   <div class="instrument" data-part="vanishing"></div>
 </section>
 
+<section class="practice">
+  <h2>Exercises</h2>
+  <p class="text">A dozen, to be done with pencil and paper and a calculator: three digits that count are enough. A hint
+    shows the next step of the derivation. A seed has the same numbers here and in Python: mlp_jit.study.exercises(seed)
+    grades answers, too.</p>
+  <div data-part="exercises"></div>
+</section>
+
 <section>
   <h2>Where the numbers come from</h2>
   <p class="text">The runs named at the top were trained by mlp_jit's loops engine, and the page holds θ after each of
     their epochs. For any other setting a JavaScript port of the same loops computes, with NumPy's random numbers: a
-    seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself.</p>
+    seed means the same weights and shuffles in Python. On load the port repeats the recorded runs by itself. The loop
+    at the top is the engine's source as a tree, which a small machine in JavaScript runs; each of its results is put
+    beside the engine's.</p>
   <div data-part="check"><p class="note">Checking…</p></div>
   <p class="note" data-part="versions"></p>
   <h3>The present run in Python</h3>

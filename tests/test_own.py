@@ -12,6 +12,7 @@ from numba import njit
 from processes import run
 
 from mlp_jit import Activation, Loss, MLPClassifier, MLPRegressor, Network, fit, load, save
+from mlp_jit.nopython import jacobian_row
 from mlp_jit.study import check_gradients, diagnose, explain
 
 rng = np.random.default_rng(0)
@@ -140,6 +141,25 @@ def test_they_go_with_the_last_network_that_has_them():
     for engine in ("lanes", "loops"):
         Network([6, 2, 2], activation=own).forward(X, engine=engine)
     del own
+    gc.collect()
+    assert gone() is None
+
+
+def test_compiled_code_runs_them_and_a_record_holds_them():
+    def made():
+        thrice = Activation("thrice", lambda z: 3 * z, lambda z, a: 3.0)
+        return Network([6, 2, 2], activation=thrice, dtype="float64", random_state=0)
+
+    network = made()
+    expected, record, gone = network.forward(X[:1])[0], network.record(), weakref.ref(network.activations[0].routines)
+    slopes = network.input_gradient(X[:1])[0]
+    del network
+    gc.collect()
+    out, jacobian = np.empty(2), np.empty((2, 6))
+    jacobian_row(record, X[0], out, jacobian)
+    np.testing.assert_array_equal(out, expected)
+    np.testing.assert_array_equal(jacobian, slopes)
+    del record
     gc.collect()
     assert gone() is None
 

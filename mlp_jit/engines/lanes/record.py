@@ -81,6 +81,7 @@ def record_of(plan: Plan) -> NetworkRecord:
     """The record of a network, see `Network.record`."""
     job, scratch = nopython_job(plan)
     arrays = {name: job.arrays[name].reshape(-1) for name in ("params", "state", "layers", "zero", "one")}
+    arrays["layers"] = _holding(plan.activations, arrays["layers"])
     return NetworkRecord(
         **arrays,
         job=job.numbers,
@@ -90,6 +91,19 @@ def record_of(plan: Plan) -> NetworkRecord:
         n_out=plan.sizes[-1],
         scratch=scratch,
     )
+
+
+class _Holder(np.ndarray):
+    """An array that keeps others alive."""
+
+    others: Any
+
+
+def _holding(others: Any, array: np.ndarray) -> np.ndarray:
+    """The array, which keeps `others` alive: a user's own activations, whose compiled code lies at addresses in it."""
+    holder = array.view(_Holder)
+    holder.others = others
+    return holder.view(np.ndarray)
 
 
 # --------------------------------------------------------------------------------------- its type

@@ -12,6 +12,7 @@ from numba import njit
 from processes import run
 
 from mlp_jit import Activation, Loss, MLPClassifier, MLPRegressor, Network, fit, load, save
+from mlp_jit.interop import to_onnx
 from mlp_jit.nopython import jacobian_row
 from mlp_jit.study import check_gradients, diagnose, explain
 
@@ -143,6 +144,12 @@ def test_they_go_with_the_last_network_that_has_them():
     del own
     gc.collect()
     assert gone() is None
+
+
+def test_onnx_cannot_say_them():
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match="got your own 'mine', which ONNX cannot say"):
+        to_onnx(Network([6, 2, 2], activation=MINE))
 
 
 def test_compiled_code_runs_them_and_a_record_holds_them():

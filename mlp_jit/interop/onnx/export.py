@@ -45,6 +45,14 @@ def to_onnx(model: Any, path: str | os.PathLike | None = None) -> Any:
 
 
 def _network(model: Any) -> Network:
+    network = _network_of(model)
+    for phi in network.activations:
+        if not isinstance(phi, str):
+            raise ValueError(f"model: expected built-in activations, got your own {phi.name!r}, which ONNX cannot say")
+    return network
+
+
+def _network_of(model: Any) -> Network:
     if isinstance(model, Network):
         return model
     if not hasattr(type(model), "network_"):
@@ -72,7 +80,7 @@ def model_of(graph: Graph, X: str, model: Any) -> dict[str, str]:
 def forward(graph: Graph, X: str, network: Network) -> Term:
     """E1, E7 and E10, layer by layer: z1, a1, h1, …"""
     h = Term(graph, X)
-    for l, phi in enumerate((*network.activations, network.output), 1):
+    for l, phi in enumerate((*map(str, network.activations), network.output), 1):
         below, h = h, activation(phi, _sums(graph, h, network, l))
         if network.table[l, SKIPS]:
             h = h + below

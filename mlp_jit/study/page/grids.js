@@ -146,9 +146,10 @@ export class Grids {
     for (const cell of this.lit) cell.classList.remove("read", "written");
     for (const [where, cell] of this.cells) {
       const value = known.get(where);
-      const text = value === undefined ? "·" : brief(value);
-      if (cell.textContent !== text) cell.textContent = text;
-      cell.setAttribute("data-sign", value === undefined ? "unknown" : sign(value));
+      if (cell.dataset.value === String(value)) continue;
+      cell.dataset.value = value;
+      cell.dataset.sign = value === undefined ? "unknown" : sign(value);
+      cell.textContent = value === undefined ? "·" : brief(value);
     }
     this.lit = [];
     for (const [, , , where] of operands) if (where !== place) this.light(where, "read");

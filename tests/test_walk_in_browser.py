@@ -3,9 +3,11 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
-from mlp_jit.study import exercises
+from mlp_jit import Network, fit
+from mlp_jit.study import exercises, walk
 from mlp_jit.study.page import build
 from mlp_jit.study.page.program import key
 from mlp_jit.study.page.record import _walk, record, xor_walk
@@ -105,10 +107,14 @@ def test_it_plays_at_the_speed_of_its_slider_until_it_is_paused(walked):
     walked.focus()
     walked.page.keyboard.press(" ")
     assert "Pause" in walked.locator("[data-walk=play]").inner_text()
-    walked.page.wait_for_timeout(500)
+    for _ in range(400):  # 10 s on a busy machine
+        if at(walked) > 5:
+            break
+        walked.page.wait_for_timeout(25)
     walked.page.keyboard.press(" ")
     here = at(walked)
-    assert 5 < here < 60
+    assert 5 < here < 153
+    assert "60 a second" in walked.locator(".rate").inner_text()
     walked.page.wait_for_timeout(100)
     assert at(walked) == here
     assert "Play" in walked.locator("[data-walk=play]").inner_text()
@@ -309,4 +315,47 @@ def test_fresh_numbers_keep_the_score_of_the_others(browser, recorded, tmp_path)
     page.get_by_label("Seed of the exercises").select_option("0")
     assert page.locator(".score").inner_text() == "1 of 12 right, 2 in all seeds"
     assert "right" in page.locator('[data-exercise="1"] [role=status]').inner_text()
+    page.context.close()
+
+
+def test_a_walk_through_normalised_layers_skips_softmax_and_adam(browser, tmp_path):
+    """Every number of the tables after the last statement is the engine's."""
+    net = Network([2, 3, 3, 3], normalization=["batch", "layer"], skip=True, output="softmax", dtype="float64",
+                  random_state=0)  # fmt: skip
+    net.params += np.random.default_rng(0).normal(0, 0.3, net.n_params)
+    X, y = np.array([[0.3, -1], [1, 0.2], [-0.4, 0.9]]), [0, 2, 1]
+    path = tmp_path / "walk.html"
+    path.write_text(walk(net, X, y, optimizer="adam", learning_rate=0.01, l2=0.1)._repr_html_(), encoding="utf-8")
+    page = browser.new_context(offline=True).new_page()
+    noise = []
+    page.on("pageerror", lambda error: noise.append(str(error)))
+    page.goto(path.as_uri())
+    root = page.frame_locator("iframe").locator(".walk")
+    for _ in range(3):
+        root.locator("[data-walk=equation]").click()
+    root.locator("[data-walk=end]").click()
+    cells = "root => [...root.querySelectorAll('td[data-place]')].map(e => [e.dataset.place, Number(e.dataset.value)])"
+    shown = dict(root.evaluate(cells))
+    trace, trained = net.trace(X, y), net.copy()
+    fit(
+        trained,
+        X,
+        y,
+        optimizer="adam",
+        learning_rate=0.01,
+        l2=0.1,
+        batch_size=3,
+        epochs=1,
+        shuffle=False,
+        engine="loops",
+    )
+    for l in (1, 2, 3):
+        for j in range(3):
+            expected = {f"b:{l}:{j}": trained.biases[l - 1][j], f"w:{l}:1:{j}": trained.weights[l - 1][1, j]}
+            expected |= {f"z:{l}:2:{j}": trace.z[l - 1][2, j], f"δ:{l}:2:{j}": trace.delta[l - 1][2, j]}
+            if l < 3:
+                expected |= {f"γ:{l}:{j}": trained.gains[l - 1][j], f"∂s:{l}:2:{j}": trace.delta_s[l - 1][2, j]}
+            for place, value in expected.items():
+                assert shown[place] == pytest.approx(value, rel=1e-9, abs=1e-12), place
+    assert noise == []
     page.context.close()

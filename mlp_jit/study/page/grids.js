@@ -2,25 +2,27 @@
 
 import { brief, h, letter, sign, typeset } from "./html.js";
 
+const LETTERS = ["s", "ŝ", "z", "a", "h", "δ", "∂h", "∂s"]; // of a unit, in the order of their columns
+
 const range = (count) => Array.from({ length: count }, (_, p) => p);
 
 export class Grids {
   // onrun(place) when a cell is chosen.
-  constructor(walk, onrun) {
+  constructor(walk, steps, onrun) {
     this.cells = new Map();
     this.lit = [];
     this.onrun = onrun;
-    const { sizes } = walk;
+    const { sizes, gains } = walk;
     const layers = range(sizes.length - 1).map((l) => l + 1);
     this.weights = h(
       "div.grids",
       {},
       layers.map((l) => [
-        this.grid(l, sizes, "", ["W", `, b of layer ${l}`]),
-        this.grid(l, sizes, "∂", ["∂L/∂W", `, ∂L/∂b of layer ${l}`]),
+        this.grid(l, sizes, gains[l], "", ["W", `, b of layer ${l}`]),
+        this.grid(l, sizes, gains[l], "∂", ["∂L/∂W", `, ∂L/∂b of layer ${l}`]),
       ]),
     );
-    this.samples = this.table(walk);
+    this.samples = this.table(walk, steps);
   }
 
   cell(place, tag = "td") {
@@ -33,7 +35,7 @@ export class Grids {
     return cell;
   }
 
-  grid(l, sizes, mark, caption) {
+  grid(l, sizes, hasGains, mark, caption) {
     const [inputs, units] = [sizes[l - 1], sizes[l]];
     const columns = range(units);
     return h(
@@ -61,20 +63,25 @@ export class Grids {
             columns.map((j) => this.cell(`${mark}w:${l}:${i}:${j}`)),
           ),
         ),
-        h(
-          "tr.bias",
-          {},
-          h("th", { scope: "row" }, letter("b")),
-          columns.map((j) => this.cell(`${mark}b:${l}:${j}`)),
+        ["b", ...(hasGains ? ["γ"] : [])].map((name) =>
+          h(
+            "tr",
+            {},
+            h("th", { scope: "row" }, letter(name)),
+            columns.map((j) => this.cell(`${mark}${name}:${l}:${j}`)),
+          ),
         ),
       ),
     );
   }
 
-  table({ sizes, y }) {
+  // A row for each sample; a unit has a column for each letter that the steps write in its layer.
+  table({ sizes, y }, steps) {
+    const written = new Set(steps.map(({ place }) => place?.split(":").slice(0, 2).join(":")));
+    const lettersOf = (l) => LETTERS.filter((name) => written.has(`${name}:${l}`));
     const [last, N] = [sizes.length - 1, y.length / sizes.at(-1)];
     const groups = sizes.map((units, l) =>
-      range(units).flatMap((j) => (l === 0 ? [["a", l, j]] : ["z", "a", "δ"].map((name) => [name, l, j]))),
+      range(units).flatMap((j) => (l === 0 ? [["a", l, j]] : lettersOf(l).map((name) => [name, l, j]))),
     );
     const titles = sizes.map((_, l) => (l === 0 ? "inputs" : l === last ? "output" : `layer ${l}`));
     const targets = range(sizes[last]).map((k) => ["y", last, k]);
@@ -139,9 +146,10 @@ export class Grids {
     for (const cell of this.lit) cell.classList.remove("read", "written");
     for (const [where, cell] of this.cells) {
       const value = known.get(where);
-      const text = value === undefined ? "·" : brief(value);
-      if (cell.textContent !== text) cell.textContent = text;
-      cell.setAttribute("data-sign", value === undefined ? "unknown" : sign(value));
+      if (cell.dataset.value === String(value)) continue;
+      cell.dataset.value = value;
+      cell.dataset.sign = value === undefined ? "unknown" : sign(value);
+      cell.textContent = value === undefined ? "·" : brief(value);
     }
     this.lit = [];
     for (const [, , , where] of operands) if (where !== place) this.light(where, "read");

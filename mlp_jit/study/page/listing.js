@@ -104,7 +104,8 @@ export function nameOf(place) {
   const [letter, ...numbers] = place.split(":");
   if (letter === "weight" || letter === "ℓ") return letter;
   const units = numbers.map((number) => Number(number) + 1);
-  const name = letter.startsWith("∂") ? `∂L/${letter}` : letter;
+  const by = letter === "∂s" || letter === "∂h" ? "ℓ" : "L"; // of one sample, or of all
+  const name = letter.startsWith("∂") ? `∂${by}/${letter}` : letter;
   if (!letter.endsWith("w")) return `${name}_${units.at(-1)}`;
   return `${name}_${units[1]}${units[1] > 9 || units[2] > 9 ? "," : ""}${units[2]}`;
 }
@@ -154,5 +155,6 @@ export function inWords({ text, operands, target, place }) {
     "+=": `adds ${what} to ${written}`,
     "-=": `takes ${what} from ${written}`,
     "*=": `multiplies ${written} by ${what}`,
+    "/=": `divides ${written} by ${what}`,
   }[assigns];
 }

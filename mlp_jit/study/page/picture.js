@@ -74,7 +74,8 @@ export class Picture {
       svg("text.below", { y: this.radius + 28 }),
     ];
     const circle = svg("circle", { r: this.radius });
-    const texts = this.pitch > 80 ? [bias, z, delta] : [];
+    const room = this.pitch - 2 * this.radius;
+    const texts = room > 52 ? [bias, z, delta] : room > 36 ? [z, delta] : [];
     const group = svg(
       "g.unit",
       { transform: `translate(${this.x(l)} ${this.y(l, j)})`, "data-unit": `${l}:${j}`, onclick: () => onunit(l, j) },

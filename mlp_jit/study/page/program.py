@@ -4,6 +4,7 @@ import ast
 from dataclasses import dataclass
 from typing import Any
 
+from ...engines.layout import PLAIN
 from ..listing import Kept
 from ..places import Place
 from ..walking import Step, Walk, names
@@ -41,6 +42,7 @@ def setting_of(walk: Walk) -> dict[str, Any]:
         "X": walk.X.ravel().tolist(),
         "y": walk.y.ravel().tolist(),
         "theta": network.params.tolist(),
+        "gains": [kind != PLAIN for kind in network.kinds],
     }
 
 

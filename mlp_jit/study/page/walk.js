@@ -1,7 +1,7 @@
 // The loop, live: a cursor over the statements of a step of training, with the source, the network and the numbers.
 
 import { Grids } from "./grids.js";
-import { h, show, typeset } from "./html.js";
+import { brief, h, show, typeset } from "./html.js";
 import { Listing, inWords, nameOf, statement } from "./listing.js";
 import { Picture, legend } from "./picture.js";
 
@@ -13,6 +13,10 @@ const WORDS = {
   E4: "weight gradient",
   E5: "bias gradient",
   E6: "update",
+  E7: "normalisation",
+  E8: "delta of a normalised layer",
+  E9: "gain gradient",
+  E10: "skip connection",
 };
 
 // The last of the steps from `from` on that have what that one has.
@@ -23,7 +27,7 @@ function lastAlike(steps, from, name) {
 }
 
 // place → number after these steps.
-export function knownAfter({ sizes, X, y, theta }, steps) {
+export function knownAfter({ sizes, X, y, theta, gains }, steps) {
   const known = new Map();
   X.forEach((x, p) => known.set(`a:0:${Math.floor(p / sizes[0])}:${p % sizes[0]}`, x));
   const outputs = sizes.at(-1);
@@ -32,6 +36,7 @@ export function knownAfter({ sizes, X, y, theta }, steps) {
   for (let l = 1; l < sizes.length; l++) {
     for (let i = 0; i < sizes[l - 1]; i++) for (let j = 0; j < sizes[l]; j++) known.set(`w:${l}:${i}:${j}`, theta[p++]);
     for (let j = 0; j < sizes[l]; j++) known.set(`b:${l}:${j}`, theta[p++]);
+    for (let j = 0; gains[l] && j < sizes[l]; j++) known.set(`γ:${l}:${j}`, theta[p++]);
   }
   for (const { place, result } of steps) if (place) known.set(place, result);
   return known;
@@ -53,7 +58,7 @@ export class Walk {
       onunit: (l, j) => run(({ place }) => new RegExp(`^(z|a|δ):${l}:\\d+:${j}$`).test(place)),
       onedge: (l, i, j) => run(({ place }) => place === `w:${l}:${i}:${j}` || place === `∂w:${l}:${i}:${j}`),
     });
-    this.grids = new Grids(setting, (place) => run((step) => step.place === place));
+    this.grids = new Grids(setting, steps, (place) => run((step) => step.place === place));
     this.build();
     this.reserve();
     this.show();
@@ -245,9 +250,9 @@ export class Walk {
     const x = X.slice(this.n * sizes[0], (this.n + 1) * sizes[0]);
     this.caption.replaceChildren(
       ...typeset(
-        `sample n = ${this.n}: x = (${x.map(plain).join(", ")}), y = ${y
+        `sample n = ${this.n}: x = (${x.map((x_i) => brief(x_i)).join(", ")}), y = ${y
           .slice(this.n * sizes.at(-1), (this.n + 1) * sizes.at(-1))
-          .map(plain)
+          .map((y_k) => brief(y_k))
           .join(", ")}`,
       ).flat(),
     );
@@ -296,8 +301,6 @@ export class Walk {
     this.spoken.textContent = `${step.tag}: ${inWords(step)}; ${what} is ${show(result)}`;
   }
 }
-
-const plain = (x) => String(x).replace("-", "−");
 
 // "δ_1 of layer 2, sample 0"
 function placeInWords(place) {

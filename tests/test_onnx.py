@@ -415,6 +415,7 @@ def test_graphs_that_are_networks(text, activations, normalizations, path):
         ("z = Gemm x W b; y = BatchNormalization z b b b b training_mode=1", "BatchNormalization at node 1 .* trains"),
         ("z = Gemm x W b; y = BatchNormalization z b b b b", "BatchNormalization at node 1 .* variances above -1e-05"),
         ("z = Gemm x W b; a = Relu z; c = Gemm x W b; y = Add a c", "Add at node 3 .* got a residual of another one"),
+        ("z = Gemm x W b; s = MatMul z V; h = Add s z; y = Add h z", "Add at node 3 .* got a residual of another one"),
         ("z = Gemm x W b; y = Add x z", "Add at node 1 .* as many numbers from both, got 3 and 4"),
         ("z = Gemm x W b; s = MatMul z V; y = Mul s z", "Mul at node 2 .* or a residual Add of two"),
         ("z = Gemm x W b; y = Reshape z shape", r"Reshape at node 1 .* shape \(n, 4\), got \[-1, 3\]"),

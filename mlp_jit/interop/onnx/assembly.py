@@ -195,7 +195,7 @@ def _activated(layers: list[Hidden], value: Any) -> None:
 
 
 def _skip(layers: list[Hidden], value: Any) -> None:
-    if len(layers) < 2 or layers[-1].below is not value.other:
+    if len(layers) < 2 or layers[-1].skip or layers[-1].below is not value.other:
         raise ValueError(f"{value.node}: expected what the hidden layer before takes in, got a residual of another one")
     layers[-1].skip, layers[-1].node = True, value.node
 

@@ -109,8 +109,8 @@ class Reader:
         while waiting:
             name = waiting.pop()
             if name not in found:
-                found[name] = producers.get(name)
-                waiting += filter(None, found[name].inputs if found[name] else ())  # type: ignore[union-attr]
+                node = found[name] = producers.get(name)
+                waiting += filter(None, node.inputs if node else ())
         return found
 
     def _read_input(self, needed: dict[str, Node | None]) -> None:
@@ -171,11 +171,11 @@ class Reader:
 
     # ----------------------------------------------------------------------------------- formulas
 
-    def value(self, formula: Any, node: Node | None, *, flat: bool = True) -> Value:
+    def value(self, formula: Any, node: Node | None) -> Value:
         """What a formula comes to. ValueError where it is none, or still has to be flattened."""
         if not isinstance(formula, Formula):
             raise ValueError(f"{node}: expected the input's numbers on their way, got a constant")
-        if flat and not formula.flat:
+        if not formula.flat:
             raise ValueError(
                 f"{node or 'the output'}: expected numbers (n, n_features), got more axes: Flatten is missing"
             )

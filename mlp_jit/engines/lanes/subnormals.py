@@ -63,8 +63,8 @@ def flush_subnormals(typingctx):
 
 @intrinsic
 def restore(typingctx, mode):
-    """Put back the mode that `flush_subnormals` found. Flags stay raised, as after all arithmetic: to lower them takes a
-    core 50 ns, a quarter of a small network.
+    """Put back the mode that `flush_subnormals` found. Flags stay raised, as after all arithmetic: to lower them takes
+    a core 50 ns, a quarter of a small network.
     """
 
     def codegen(context, builder, signature, args):

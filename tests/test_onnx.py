@@ -180,6 +180,9 @@ def test_what_cannot_be_written(monkeypatch):
     classifier = MLPClassifier.from_weights([np.eye(2)], [np.zeros(2)], classes=np.array([1, 2**63], np.uint64))
     with pytest.raises(ValueError, match="integers that int64 can hold, got 9223372036854775808"):
         to_onnx(classifier)
+    monkeypatch.setattr("mlp_jit.interop.onnx.export.LARGEST", 47)
+    with pytest.raises(ValueError, match="less than 2 GiB of parameters, which an ONNX file can hold, got 48 bytes"):
+        to_onnx(Network([3, 3]))
     monkeypatch.setitem(sys.modules, "onnx", None)
     for call in (lambda: to_onnx(Network([1, 1])), lambda: from_onnx("x"), register_skl2onnx):
         with pytest.raises(ImportError, match=r"pip install 'mlp_jit\[onnx\]'"):

@@ -1,6 +1,7 @@
 """`to_onnx`: networks and estimators as ONNX graphs."""
 
 import os
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -158,16 +159,14 @@ class GraphOfFile:
         self.dtype = dtype
         self.nodes: list[Any] = []
         self.arrays: dict[str, np.ndarray] = {}
-        self.taken = {"X"}
+        self.counts: Counter[str] = Counter()
 
     def node(self, operator: str, inputs: list[str], name: str, **attributes: Any) -> str:
         """Add a node; the name of its result."""
         from onnx.helper import make_node
 
-        result, number = name, 1
-        while result in self.taken:
-            result, number = f"{name}_{number}", number + 1
-        self.taken.add(result)
+        result = f"{name}_{self.counts[name]}" if self.counts[name] else name
+        self.counts[name] += 1
         self.nodes.append(make_node(operator, inputs, [result], name=result, **attributes))
         return result
 
@@ -175,7 +174,6 @@ class GraphOfFile:
         """Add an initialiser; its name."""
         values = np.asarray(values)
         self.arrays[name] = values
-        self.taken.add(name)
         return name
 
     def number(self, value: float) -> str:

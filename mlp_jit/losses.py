@@ -343,12 +343,13 @@ def output_delta(loss, phi, parameters, z, a, y, weight, top, total, delta, ell)
     """
     number = type(z[0, 0])
     outputs, N = z.shape
-    scales = loss < POISSON or (loss > PERCEPTRON and loss % 2 == 0)  # not where `delta` is ∂ℓ/∂z
+    scales = loss < POISSON  # not where `delta` is ∂ℓ/∂z
     for n in range(N):
         ell[n] = 0
         if loss == CROSS_ENTROPY:
             total[n] = log1p(total[n] - number(1))
     if loss > PERCEPTRON:
+        scales = loss % 2 == 0
         for n in range(N):
             run_own(loss, 0, n, (z.T, a.T, y.T, delta.T))
             for k in range(outputs):

@@ -191,7 +191,7 @@ def test_the_input_gradient_by_many_threads(monkeypatch):
     monkeypatch.setattr(derivatives, "PARALLEL_WORK", 0)
     for n_threads in (None, 2, 100):
         assert net.input_gradient(X, n_threads=n_threads).tobytes() == expected.tobytes()
-    monkeypatch.setattr(_jit, "_forked_from_omp", True)  # where one thread has to do all
+    monkeypatch.setattr(_jit, "_serial_since_fork", True)  # where one thread has to do all
     assert net.input_gradient(X, n_threads=2).tobytes() == expected.tobytes()
 
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..activations import HIDDEN
+from ..activations import named
 from ..engines.layout import BATCH, PLAIN
 from .document import Equation, Section, factor, number
 from .equations import TERMS, Equations, pair, sum_of
-from .formulas import SLOPE, in_letters, in_numbers
+from .formulas import in_letters, in_numbers, slope_formula
 
 
 class Derivation(Equations):
@@ -72,14 +72,14 @@ class Derivation(Equations):
         phi = self._phi[l]
         z, a, delta = _symbol("z", l, i), _symbol("a", l, i), _symbol(r"\delta", l, i)
         z_i, a_i, W = self.trace.z[l - 1][n, i], self.trace.a[l][n, i], self.network.weights[l][i]
-        slope = float(HIDDEN[phi].slope(z_i, a_i))  # type: ignore[misc]
+        slope = float(named(phi).slope(z_i, a_i))  # type: ignore[misc]
         onward, wants = self._sum_of(l + 1, "j"), self._error_of(l + 1, "j")
         yield _because(
             "z reaches ℓ through its own activation only, so δ is a product of two.",
             Equation("E3", delta, rf"{_by(a)} \cdot \partial {a}/\partial {z}", "", ""),
             Equation(
-                "E3", rf"\partial {a}/\partial {z}", rf"\varphi'({z}) = {in_letters(SLOPE[phi], Z=z, A=a)}",
-                in_numbers(SLOPE[phi], Z=z_i, A=a_i), number(slope),
+                "E3", rf"\partial {a}/\partial {z}", rf"\varphi'({z}) = {in_letters(slope_formula(phi), Z=z, A=a)}",
+                in_numbers(slope_formula(phi), Z=z_i, A=a_i), number(slope),
             ),
         )  # fmt: skip
         links = [

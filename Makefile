@@ -25,7 +25,7 @@ HISTORY := EpochRatio.*float32.*(lanes|loops.*sgd)|(ForwardRatio|PredictProbaRat
 export PYTHONUTF8 := 1
 
 .NOTPARALLEL:
-.PHONY: help demo setup test test-python test-bounds test-workqueue test-faults test-cpu test-arm test-examples test-browser \
+.PHONY: help demo setup test test-python test-bounds test-workqueue test-faults test-cpu test-arm test-oldest test-examples test-browser \
 	lint format types docs bench bench-history bench-quick bench-compare bench-guard bench-check dashboard figures clean-cache clean
 
 help: ## this list
@@ -63,6 +63,11 @@ test-cpu: .venv/installed-test ## the lanes engine compiled for other CPUs
 
 test-arm: .venv/installed-test ## the engines' tests on an emulated aarch64, in two hours (Debian, root)
 	bash tests/aarch64.sh $(ARGS)
+
+test-oldest: | .venv/made ## the tests on the oldest supported versions, in an environment of their own
+	$(PYTHON) -m venv .venv/oldest
+	PIP_CONSTRAINT=.ci/oldest.txt .venv/oldest/$(notdir $(BIN))/python -m pip install --quiet --editable ".[test]"
+	.venv/oldest/$(notdir $(BIN))/python -m pytest $(SPREAD) -m "not examples and not cpu and not browser and not faults" $(ARGS)
 
 lint: .venv/installed-dev ## style and common mistakes
 	$(PY) -m ruff check .

@@ -138,6 +138,9 @@ class Engine:
 
 def mean_loss(figures: np.ndarray) -> float:
     """Σ N (ℓ + penalty) / Σ N over batches, figures (steps, 3), summed in their order; 0 where all weighed nothing."""
+    if len(figures) == 1:  # a quarter of an epoch that is one small step
+        (figure,) = figures.tolist()
+        return figure[N] * (figure[LOSS] + figure[PENALTY]) / figure[N] if figure[N] > 0 else 0.0
     weight = np.cumsum(figures[:, N])[-1]
     total = np.cumsum(figures[:, N] * (figures[:, LOSS] + figures[:, PENALTY]))[-1]
     return float(total / weight) if weight > 0 else 0.0

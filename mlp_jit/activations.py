@@ -289,8 +289,8 @@ class Activation:
     """
 
     name: str
-    phi: Callable | None
-    slope: Callable | None
+    phi: Callable | None = field(repr=False)
+    slope: Callable | None = field(repr=False)
     routines: ClassVar[Routines]
     code: int = field(default=OWN, repr=False, compare=False)
 

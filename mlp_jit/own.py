@@ -71,11 +71,12 @@ def _run_own(typingctx, code, which, n, arrays):
     return types.void(types.int64, which, types.intp, arrays), codegen
 
 
-def _run_plain(code, which, n, arrays):
+def run_plain(code: int, which: int, n: int, arrays: tuple) -> None:
+    """`run_own` in Python."""
     KNOWN[code].plain[which](*(array[n] for array in arrays))
 
 
-run_own = _run_plain if numba.config.DISABLE_JIT else _run_own
+run_own = run_plain if numba.config.DISABLE_JIT else _run_own
 """Run a routine of the user's own of this code on row n of each array (N, units): on all units of it."""
 
 

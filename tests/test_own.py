@@ -12,9 +12,10 @@ from numba import njit
 from processes import run
 
 from mlp_jit import Activation, Loss, MLPClassifier, MLPRegressor, Network, fit, load, save
+from mlp_jit.files import container
 from mlp_jit.interop import to_onnx
 from mlp_jit.nopython import jacobian_row
-from mlp_jit.study import check_gradients, diagnose, explain
+from mlp_jit.study import check_gradients, diagnose, explain, walk
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(120, 6))
@@ -113,6 +114,23 @@ def test_the_study_of_them_names_them():
     diagnose(network, X, Y)
     assert "mine" in network.summary()
     assert "activation=['mine']" in repr(network)
+
+
+def test_a_run_is_the_same_in_another_process(tmp_path):
+    """No address stands in what a checkpoint says of it."""
+    network = Network([6, 3, 2], activation=[MINE], loss=SQUARE, random_state=0)
+    fit(network, X, Y, epochs=1, random_state=0, checkpoint=tmp_path / "run.mlp")
+    content, _ = container.read(tmp_path / "run.mlp")
+    assert " at 0x" not in str(content["run"])
+    assert repr(MINE) == "Activation(name='mine')"
+
+
+def test_a_walk_goes_through_them():
+    network = Network([6, 3, 2], activation=MINE, loss=SQUARE, dtype="float64", random_state=0)
+    after = network.copy()
+    fit(after, X[:1], Y[:1], optimizer="sgd", learning_rate=0.1, epochs=1, shuffle=False, engine="loops")
+    updated = {step.result for step in walk(network, X[0], Y[0], learning_rate=0.1) if step.tag == "E6"}
+    assert set(after.params.tolist()) <= updated
 
 
 def test_copies_and_pickles_go_by_name():

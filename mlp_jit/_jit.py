@@ -110,9 +110,12 @@ def owner(function: Callable) -> Any:
 def unkept(function: Any) -> Any:
     """A user's own scalar function, compiled as a part of the loop that calls it; one that is compiled stays as it is.
 
-    Not kept on disk: nothing would tell that a function of somebody else's, or what that calls, has changed.
+    Not kept on disk: nothing would tell that a function of somebody else's, or what that calls, has changed. Numba
+    never gives machine code back: 0.15 MB of each.
     """
-    return function if hasattr(function, "py_func") else _compile(function, kept=False, forceinline=True)
+    if hasattr(function, "py_func"):
+        return function
+    return _compile(function, kept=False, forceinline=True, no_cpython_wrapper=True)
 
 
 def inlined(function: Callable) -> Any:

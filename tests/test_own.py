@@ -4,12 +4,14 @@ goes.
 
 import gc
 import pickle
+import re
+import runpy
 import weakref
 
 import numpy as np
 import pytest
 from numba import njit
-from processes import run
+from processes import ROOT, run
 
 from mlp_jit import Activation, Loss, MLPClassifier, MLPRegressor, Network, fit, load, save
 from mlp_jit.files import container
@@ -230,3 +232,11 @@ def test_what_makes_no_sense_is_refused(make, words):
 def test_kinks_are_allowed():
     for at_zero in (0.0, 0.3, 1.0):
         Activation("relu again", lambda z: max(z, 0.0), lambda z, a, s=at_zero: 1.0 if z > 0 else s if z == 0 else 0.0)
+
+
+def test_the_readme(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (block,) = (block for block in blocks if "Activation(" in block)
+    (tmp_path / "readme.py").write_text(block, encoding="utf-8")
+    net = runpy.run_path(str(tmp_path / "readme.py"), {"Network": Network})["net"]
+    assert check_gradients(net, rng.normal(size=(5, 64)), rng.normal(size=(5, 1))).ok

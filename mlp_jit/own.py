@@ -16,7 +16,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ._jit import Routine, write_run
+from ._jit import Routine, kernel, write_run
 
 PROBES = (-3.1, -1.7, -0.6, -0.01, 0.0, 0.02, 0.7, 1.3, 2.9)  # where functions are looked at
 STEP, TOLERANCE = 1e-5, 1e-3  # of a difference, and how far it may lie from a slope: of 1, or of the slope
@@ -71,13 +71,29 @@ def _run_own(typingctx, code, which, n, arrays):
     return types.void(types.int64, which, types.intp, arrays), codegen
 
 
-def run_plain(code: int, which: int, n: int, arrays: tuple) -> None:
-    """`run_own` in Python."""
+def _run_plain(code, which, n, arrays):
     KNOWN[code].plain[which](*(array[n] for array in arrays))
 
 
-run_own = run_plain if numba.config.DISABLE_JIT else _run_own
+run_own = _run_plain if numba.config.DISABLE_JIT else _run_own
 """Run a routine of the user's own of this code on row n of each array (N, units): on all units of it."""
+
+
+@kernel
+def _first(code, n, arrays):
+    """layout: the first routine, for Python. Owns what the routine writes."""
+    run_own(code, 0, n, arrays)
+
+
+@kernel
+def _second(code, n, arrays):
+    """layout: the second routine, for Python. Owns what the routine writes."""
+    run_own(code, 1, n, arrays)
+
+
+def run_from_python(code: int, which: int, n: int, arrays: tuple) -> None:
+    """`run_own`, which only compiled code can run."""
+    (_first, _second)[which](code, n, arrays)
 
 
 def check_slope(what: str, value: Callable, slope: Callable, x: Sequence[float] = PROBES) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from .._jit import Twins
-from ..own import run_plain
+from ..own import run_from_python
 
 PACKAGE = Path(__file__).parents[2]
 Stepping = Generator[str, None, Any]  # "before" and "after" each assignment; returns what was asked for
@@ -222,7 +222,7 @@ def _source(function: FunctionType) -> Source:
 def _globals(function: FunctionType) -> dict[str, Any]:
     """The names that a kernel's source sees, its kernels as `AtOnce`."""
     names = {name: AtOnce(value) if is_kernel(value) else value for name, value in function.__globals__.items()}
-    return {**names, "float64": np.float64, "run_own": run_plain}  # which only compiled code can run
+    return {**names, "float64": np.float64, "run_own": run_from_python}
 
 
 class _Float64(ast.NodeTransformer):

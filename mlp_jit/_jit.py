@@ -314,11 +314,14 @@ _calls_under_way = 0  # a fork waits until there are none: TBB cannot be forked 
 
 
 def _before_fork() -> None:
+    """Wait for calls, then for compilations: a child would inherit their locks, which nobody there could give back."""
     _calls_changed.acquire()
     _calls_changed.wait_for(lambda: _calls_under_way == 0)
+    global_compiler_lock.acquire()
 
 
 def _after_fork_in_parent() -> None:
+    global_compiler_lock.release()
     _calls_changed.release()
 
 
@@ -327,6 +330,7 @@ def _after_fork_in_child() -> None:
     not where another thread than the forking one has opened a region: then one of TBB's may hold its lock, for good.
     """
     global _calls_changed, _one_at_a_time, _layer_lock, _serial_since_fork
+    global_compiler_lock.release()
     _calls_changed = threading.Condition()
     _one_at_a_time, _layer_lock = threading.Lock(), threading.Lock()  # a thread left behind may hold them
     try:

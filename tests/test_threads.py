@@ -185,6 +185,37 @@ def test_training_after_a_fork(layer, meanwhile):
     same(FORK.replace("MEANWHILE", str(meanwhile)), layer)
 
 
+COMPILING = """
+import os, signal, threading, time
+from numba.core.compiler_lock import global_compiler_lock
+import mlp_jit
+
+held = threading.Event()
+
+def compile_long():
+    with global_compiler_lock:
+        held.set()
+        time.sleep(0.3)
+
+threading.Thread(target=compile_long).start()
+held.wait()
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    with global_compiler_lock:
+        os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+with global_compiler_lock:
+    print("same")
+"""
+
+
+@linux
+def test_a_fork_while_another_thread_compiles():
+    """The child would inherit Numba's lock, which nobody there could give back."""
+    assert run(COMPILING) == "same\n"
+
+
 def test_training_in_a_joblib_worker():
     pytest.importorskip("joblib")
     same(LOKY, None)

@@ -29,6 +29,7 @@ LAYERS = [
     {"training", "training.*"},
     {"interop", "interop.*"},
     {"estimators", "estimators.*", "files.attributes", "files.estimators", "files.models", "study.*", "plots.*"},
+    {"many", "many.*"},
     {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]

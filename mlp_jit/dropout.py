@@ -34,6 +34,18 @@ def dropout_key(seed, step, layer):
     return mix(key ^ np.uint64(layer))
 
 
+@inlined
+def sample_fate(key, row):
+    """math: a layer's key and a row of the data set, hashed."""
+    return mix(key ^ (np.uint64(row) & _MASK))
+
+
+@inlined
+def is_kept(fate, unit, bound):
+    """math: whether a unit (uint64) of a sample with this fate stays: where its hash is no less than p · 2³²."""
+    return mix((fate + np.uint64(unit) * _GOLDEN) & _MASK) >= bound
+
+
 @kernel
 def drop(p, key, ids, a, h):
     """E1: inverted dropout: h_j = 0 with probability p, else a_j / (1 − p), for every unit j of every sample n.
@@ -45,11 +57,8 @@ def drop(p, key, ids, a, h):
     scale = number(1 / (1 - p))
     bound = np.uint64(p * 4294967296.0)
     for j in range(a.shape[0]):
-        unit = np.uint64(j) * _GOLDEN
         for n in range(a.shape[1]):
-            sample = mix(key ^ (np.uint64(ids[n]) & _MASK))
-            kept = mix((sample + unit) & _MASK) >= bound
-            h[j, n] = a[j, n] * scale if kept else number(0)
+            h[j, n] = a[j, n] * scale if is_kept(sample_fate(key, ids[n]), j, bound) else number(0)
 
 
 def dropout_mask(p: float, key: int, rows: np.ndarray, n_units: int, dtype: np.dtype) -> np.ndarray:

@@ -21,11 +21,11 @@ from ..plan import Plan
 REALS = ("l2", "clip_value", "clip_norm", "decay", "p")
 
 
-def _record(*names: str) -> np.dtype:
+def record_of(*names: str) -> np.dtype:
     return np.dtype([(name, np.float64 if name in REALS else np.int64) for name in " ".join(names).split()])
 
 
-JOB = _record(
+JOB = record_of(
     # the network
     "item layers top params state parameters",  # bytes of a number; the record of layer 0; L; θ; μ and v; of ℓ
     # samples: X, y and their weights; ids and places in the order of the steps, how many; outputs, if asked for
@@ -64,12 +64,12 @@ JOB = _record(
     "forward_nonzeros sort_samples nonzero_gradient",
     "jacobian_row backward_rows start_rows scale_rows center_rows softmax_rows turn_rows",
 )
-LAYER = _record(
+LAYER = record_of(
     "n_in n_out weights biases gains running unit batch layer skips",  # as in `layout`; `running` is STATE
     "first forward backward own delta",  # its first row in a block; where its panels are, and whether E3 has its own
     "hidden_delta activate softmax slope drops p normalize normalize_delta",  # routines; flags; p of dropout
 )
-TASK = _record("layer first last")  # rows first..last of the layer's W
+TASK = record_of("layer first last")  # rows first..last of the layer's W
 FIELDS, LAYER_FIELDS = ({name: k for k, name in enumerate(dtype.names or ())} for dtype in (JOB, LAYER))
 OF_LAYOUT = {  # fields of a layer that are columns of the plan's table
     "n_in": layout.N_IN, "n_out": layout.N_OUT, "weights": layout.WEIGHTS, "biases": layout.BIASES,
@@ -132,7 +132,7 @@ def layer_records(plan: Plan) -> np.ndarray:
 Job = Annotated[Any, from_dtype(JOB)]
 
 
-def _reader(dtype: np.dtype) -> Any:
+def reader(dtype: np.dtype) -> Any:
     record = from_dtype(dtype)
 
     @intrinsic
@@ -149,7 +149,7 @@ def _reader(dtype: np.dtype) -> Any:
     return read
 
 
-job_at, layer_at, task_at = (_reader(dtype) for dtype in (JOB, LAYER, TASK))
+job_at, layer_at, task_at = (reader(dtype) for dtype in (JOB, LAYER, TASK))
 
 
 @intrinsic

@@ -6,6 +6,8 @@ vectors, so a loop that only adds to it keeps it in registers:
 - `tile_zero(M, V, out)` starts it from 0; `tile_rows(M, V, b, p)` from b[p + m] in every lane of row m; and
   `tile_load(M, V, x, p, stride, rows, count)` from x[p + m·stride : … + count], 0 in the lanes and rows behind;
 - `tile_fma(tile, w, p, stride, a, q)` adds w[p + m·stride] · a[q : q + V·lanes] to row m: the heart of E1, E3 and E4;
+- `tile_fma_lanes(tile, w, p, stride, a, q, step)` has a w for every lane, and its vectors of a `step` apart, where
+  each lane is a network (`engines.lockstep`); `tile_spread(M, V, b, p)` starts such a tile from b;
 - `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, rows, count)` `count`
   lanes of the first `rows`.
 
@@ -83,10 +85,10 @@ class TileModel(models.PrimitiveModel):
     """An LLVM array of vectors, row after row."""
 
     def __init__(self, dmm: Any, tile: TileType) -> None:
-        super().__init__(dmm, tile, ir.ArrayType(_vector(tile.dtype), tile.rows * tile.vectors))
+        super().__init__(dmm, tile, ir.ArrayType(vector_of(tile.dtype), tile.rows * tile.vectors))
 
 
-def _vector(dtype: types.Float, count: int | None = None) -> ir.VectorType:
+def vector_of(dtype: types.Float, count: int | None = None) -> ir.VectorType:
     number = ir.FloatType() if dtype == types.float32 else ir.DoubleType()
     return ir.VectorType(number, count or VECTOR_BYTES // (dtype.bitwidth // 8))
 
@@ -102,13 +104,13 @@ def _at(builder, data, index, vector):
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
 
 
-def _load(builder, data, index, vector):
+def load_at(builder, data, index, vector):
     loaded = builder.load(_at(builder, data, index, vector))
     loaded.align = 4
     return loaded
 
 
-def _store(builder, value, data, index):
+def store_at(builder, value, data, index):
     builder.store(value, _at(builder, data, index, value.type)).align = 4
 
 
@@ -168,7 +170,7 @@ def tile_rows(typingctx, M, V, b, p):
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for m in range(tile.rows):
             number = builder.load(builder.gep(data, [builder.add(args[3], I64(m))]))
-            row = _splat(builder, number, _vector(tile.dtype))
+            row = _splat(builder, number, vector_of(tile.dtype))
             for v in range(tile.vectors):
                 value = builder.insert_value(value, row, m * tile.vectors + v)
         return value
@@ -195,7 +197,7 @@ def tile_load(typingctx, M, V, x, p, stride, rows, count):
         data = _data(context, builder, signature.args[2], args[2])
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for k, index, left in _places(builder, tile, *args[3:]):
-            value = builder.insert_value(value, _load_part(builder, data, index, _vector(tile.dtype), left), k)
+            value = builder.insert_value(value, _load_part(builder, data, index, vector_of(tile.dtype), left), k)
         return value
 
     return tile(M, V, x, types.intp, types.intp, types.intp, types.intp), codegen
@@ -207,7 +209,7 @@ def _multiply_add(tile, w, a, *count):
     def codegen(context, builder, signature, args):
         value, w, p, stride, a, q, *count = args
         w_data, a_data = _data(context, builder, signature.args[1], w), _data(context, builder, signature.args[4], a)
-        vector = _vector(tile.dtype)
+        vector = vector_of(tile.dtype)
         name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
         fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
         lanes = []
@@ -217,7 +219,7 @@ def _multiply_add(tile, w, a, *count):
             if count:
                 lanes.append(_load_part(builder, a_data, place, vector, builder.sub(count[0], first)))
             else:
-                lanes.append(_load(builder, a_data, place, vector))
+                lanes.append(load_at(builder, a_data, place, vector))
         for m in range(tile.rows):
             number = builder.load(builder.gep(w_data, [builder.add(p, builder.mul(stride, I64(m)))]))
             factor = _splat(builder, number, vector)
@@ -242,6 +244,47 @@ def tile_fma_part(typingctx, tile, w, p, stride, a, q, count):
     return _multiply_add(tile, w, a, types.intp)
 
 
+@intrinsic(prefer_literal=True)
+def tile_spread(typingctx, M, V, b, p):
+    """The tile whose row m is b[p + m·lanes : … + lanes], in each of its vectors."""
+    tile = TileType(b.dtype, M.literal_value, V.literal_value)
+
+    def codegen(context, builder, signature, args):
+        data = _data(context, builder, signature.args[2], args[2])
+        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
+        for m in range(tile.rows):
+            row = load_at(builder, data, builder.add(args[3], I64(m * tile.lanes)), vector_of(tile.dtype))
+            for v in range(tile.vectors):
+                value = builder.insert_value(value, row, m * tile.vectors + v)
+        return value
+
+    return tile(M, V, b, types.intp), codegen
+
+
+@intrinsic
+def tile_fma_lanes(typingctx, tile, w, p, stride, a, q, step):
+    """tile[m, v] + w[p + m·stride : … + lanes] · a[q + v·step : … + lanes], lane by lane, for every row m and vector v."""
+
+    def codegen(context, builder, signature, args):
+        value, w, p, stride, a, q, step = args
+        w_data, a_data = _data(context, builder, signature.args[1], w), _data(context, builder, signature.args[4], a)
+        vector = vector_of(tile.dtype)
+        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
+        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        columns = [
+            load_at(builder, a_data, builder.add(q, builder.mul(step, I64(v))), vector) for v in range(tile.vectors)
+        ]
+        for m in range(tile.rows):
+            row = load_at(builder, w_data, builder.add(p, builder.mul(stride, I64(m))), vector)
+            for v in range(tile.vectors):
+                k = m * tile.vectors + v
+                total = builder.call(fmuladd, [row, columns[v], builder.extract_value(value, k)])
+                value = builder.insert_value(value, total, k)
+        return value
+
+    return tile(tile, w, types.intp, types.intp, a, types.intp, types.intp), codegen
+
+
 @intrinsic
 def tile_store(typingctx, tile, x, p, stride):
     """x[p + m·stride : … + V·lanes] = tile[m, :] for every row m."""
@@ -249,7 +292,7 @@ def tile_store(typingctx, tile, x, p, stride):
     def codegen(context, builder, signature, args):
         data = _data(context, builder, signature.args[1], args[1])
         for k, index, _ in _places(builder, tile, *args[2:]):
-            _store(builder, builder.extract_value(args[0], k), data, index)
+            store_at(builder, builder.extract_value(args[0], k), data, index)
         return context.get_dummy_value()
 
     return types.void(tile, x, types.intp, types.intp), codegen
@@ -273,7 +316,7 @@ def tile_store_part(typingctx, tile, x, p, stride, rows, count):
 
 def _row(builder, array_type, data, p, count):
     """x[p : p + count] in VECTORS vectors, with 0 in the lanes behind."""
-    vector = _vector(array_type.dtype)
+    vector = vector_of(array_type.dtype)
     for v in range(VECTORS):
         first = I64(v * vector.count)
         yield _load_part(builder, data, builder.add(p, first), vector, builder.sub(count, first))
@@ -354,7 +397,7 @@ def square_fma(typingctx, tile, w, p, stride, rows, x, q, count):
 
     def codegen(context, builder, signature, args):
         value, w_data, p, stride, rows, x_data, q, count = args
-        vector = _vector(tile.dtype)
+        vector = vector_of(tile.dtype)
         name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
         fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
         factor, last = _load_part(builder, x_data, q, vector, count), builder.sub(rows, I64(1))
@@ -405,7 +448,7 @@ def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
     def codegen(context, builder, signature, args):
         source_data, row_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 1, 5))
         _, _, r, q, columns, _, p, stride, jump = args
-        vector = _vector(source.dtype)
+        vector = vector_of(source.dtype)
         n = vector.count
         v = []
         for s in range(n):
@@ -429,7 +472,7 @@ def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
                     place = builder.add(p, builder.mul(I64(c), stride))
                     if s:
                         place = builder.add(place, builder.mul(I64(s // piece), jump))
-                    _store(builder, part, out_data, place)
+                    store_at(builder, part, out_data, place)
         return context.get_dummy_value()
 
     index = types.intp
@@ -465,8 +508,8 @@ def copy_row(typingctx, source, q, out, p):
 
     def codegen(context, builder, signature, args):
         source_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
-        row = _load(builder, source_data, args[1], _vector(source.dtype, NEURONS))
-        _store(builder, row, out_data, args[3])
+        row = load_at(builder, source_data, args[1], vector_of(source.dtype, NEURONS))
+        store_at(builder, row, out_data, args[3])
         return context.get_dummy_value()
 
     return types.void(source, types.intp, out, types.intp), codegen

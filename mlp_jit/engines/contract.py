@@ -7,7 +7,7 @@ nothing and never writes X, y or sample_weight. Only `Session.train` writes the 
 normalisation, its state.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -82,12 +82,14 @@ class Session(Protocol):
         rates: np.ndarray,
         figures: np.ndarray,
         places: np.ndarray | None = None,
+        epoch: int | None = None,
     ) -> None:
         """E1-E6 for each batch of `order`, with `rates[step]` as η; writes N, LOSS and PENALTY of each into
         figures (steps, 3).
 
-        `order` (int64) names the samples by their row in the data set. Where the samples are other rows than the whole
-        data set, `places` says at which of theirs each one lies. Where an epoch is cut into calls changes no bit.
+        `order` (int64) names the samples by their row in the data set, those of one epoch, or of several with `epoch`
+        samples each, across whose ends no batch goes. Where the samples are other rows than the whole data set,
+        `places` says at which of theirs each one lies. Where a fit is cut into calls changes no bit.
         """
 
     def gradient(self, samples: Samples, *, l2: float = 0.0) -> tuple[float, np.ndarray]:
@@ -134,6 +136,14 @@ class Engine:
 
     def _session(self, plan: Plan, n_samples: int, n_threads: int | None) -> Session:
         return self.session(plan, Recipe(SGD(), n_samples, n_threads=n_threads))
+
+
+def epoch_by_epoch(epoch: int, batch_size: int, order: np.ndarray, places: np.ndarray | None) -> Iterator[tuple]:
+    """For each epoch of `order`: its part of that and of the places, and where its steps are."""
+    steps = -(-epoch // batch_size)
+    for k in range(order.size // epoch):
+        here = slice(k * epoch, (k + 1) * epoch)
+        yield order[here], None if places is None else places[here], slice(k * steps, (k + 1) * steps)
 
 
 def mean_loss(figures: np.ndarray) -> float:

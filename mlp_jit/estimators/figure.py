@@ -44,7 +44,7 @@ class ReportedEpochs(Epochs):
 
     reported: Figure
 
-    def figure(self, figures: np.ndarray, order: np.ndarray) -> float:
+    def end_epoch(self, figures: np.ndarray, order: np.ndarray) -> float:
         starts, weight = np.arange(0, order.size, self.batch_size), figures[:, N]
         counts = weight > 0  # a batch that weighs nothing comes to nothing
         of_batch = np.where(counts, figures[:, LOSS] / self.reported.outputs + figures[:, PENALTY], 0)

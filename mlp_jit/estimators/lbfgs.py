@@ -14,7 +14,7 @@ from ..optimizers import SGD
 from ..training import History, Training
 from ..training.checkpoint import Attributes, Keeper, Learnt, Part, digest
 from ..training.data import Data
-from ..training.fit import end_callbacks, interrupted
+from ..training.run import end_callbacks, interrupted
 from . import checkpoints
 from .figure import Figure, half_squares
 from .held_out import HeldOut

@@ -14,9 +14,9 @@ from ..network import Network
 from ..optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from ..schedules import SCHEDULES, Constant, Cosine, OnPlateau, Schedule
 from ..training import History, Training
-from ..training.checkpoint import NOTHING
 from ..training.data import Data
-from ..training.fit import run, seed
+from ..training.fit import seed
+from ..training.run import Run
 from . import checkpoints, stopping
 from .figure import Figure, ReportedEpochs
 from .held_out import HeldOut, Validation, split
@@ -89,11 +89,13 @@ class DescentEpochs(ReportedEpochs):
 
     descent: Descent
 
-    def run(self, epoch: int, order: np.ndarray, done: np.ndarray = NOTHING) -> tuple[float, float]:
+    def rates(self, epoch: int, count: int) -> np.ndarray:
         self.learning_rate = self.descent.learning_rate
-        figures = super().run(self.descent.epochs, order, done)
+        return super().rates(self.descent.epochs, count)
+
+    def end_epoch(self, figures: np.ndarray, order: np.ndarray) -> float:
         self.descent.epochs += 1
-        return figures
+        return super().end_epoch(figures, order)
 
 
 def prepare(
@@ -133,7 +135,7 @@ def prepare(
         keeper.keep_training(training, **checkpoints.parts(estimator))
 
     def descend() -> None:
-        run(training, epochs, validate, callbacks, rng if estimator.shuffle else None)
+        Run(training, epochs, validate, callbacks, rng if estimator.shuffle else None).train()
         if training.history.stopped is None and not incremental:
             stopping.warn_unless_converged(estimator.max_iter)
         if not incremental:

@@ -5,6 +5,7 @@ Between two of them a Ctrl-C is heard and a memory-mapped X is read on. Where an
 
 import time
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .checkpoint import NOTHING, EpochKeeper
 from .data import Data
 
 SECONDS_PER_CALL = 0.1
+ORDERS_AT_ONCE = 1 << 17  # samples in the orders of one call, 1 MB
 
 
 class Epochs:
@@ -24,35 +26,66 @@ class Epochs:
         self.schedule, self.learning_rate = schedule, learning_rate
         self.batch_size = session.recipe.batch_size
         self.keeper: EpochKeeper | None = None
-        self.steps_per_call = max(1, int(2e8 / (self.batch_size * session.plan.params.size)))  # until a call is timed
+        self.orders_at_once = ORDERS_AT_ONCE
+        self.steps_per_call = max(1, int(2e8 / (self.batch_size * session.plan.params.size)))  # a guess, until
+        self.timed = False
 
-    def run(self, epoch: int, order: np.ndarray, done: np.ndarray = NOTHING) -> tuple[float, float]:
-        """One epoch: its mean loss and its last learning rate. `done` are figures of its first steps, taken before."""
-        n_steps = -(-order.size // self.batch_size)
-        rates = self.learning_rate * self.schedule.factors(epoch + np.arange(n_steps) / n_steps)
-        return self.figure(self.train(order, rates, done), order), float(rates[-1])
+    def rates(self, epoch: int, count: int) -> np.ndarray:
+        """η of each step of `count` epochs from `epoch` on, (count, steps)."""
+        n_steps = self.steps_per_epoch
+        epochs = np.arange(epoch, epoch + count)[:, None] + np.arange(n_steps) / n_steps
+        return self.learning_rate * self.schedule.factors(epochs)
 
-    def train(self, order: np.ndarray, rates: np.ndarray, done: np.ndarray) -> np.ndarray:
-        """A step for each of `rates` on the samples of `order`; what each came to, see `contract.FIGURES`."""
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of all samples."""
+        return -(-len(self.data) // self.batch_size)
+
+    def epochs_at_once(self) -> int:
+        """How many epochs the next call may take: one before any was timed, and of a slice of X."""
+        if not self.timed or not self.data.whole:
+            return 1
+        return max(1, min(self.steps_per_call // self.steps_per_epoch, self.orders_at_once // len(self.data)))
+
+    def train(self, orders: np.ndarray, rates: np.ndarray, done: np.ndarray = NOTHING) -> np.ndarray:
+        """A step for each of `rates` (epochs, steps) on the samples of `orders` (epochs, n_samples): its figures,
+        (epochs, steps, 3), see `contract.FIGURES`. `done` are figures of the first steps, taken before.
+        """
+        if len(orders) == 1:
+            return self._epoch(orders[0], rates[0], done)[None]
+        figures = np.empty((*rates.shape, FIGURES))
+        samples, order = self.data.samples, orders.reshape(-1)
+        self._call(samples, order, rates.reshape(-1), figures.reshape(-1, FIGURES), None, orders.shape[1])
+        return figures
+
+    def _epoch(self, order: np.ndarray, rates: np.ndarray, done: np.ndarray) -> np.ndarray:
         step, figures = len(done), np.empty((rates.size, FIGURES))
         figures[:step] = done
         while step < rates.size:
             steps = min(self.steps_per_call, rates.size - step, max(1, self.data.rows_at_once // self.batch_size))
             part, here = order[step * self.batch_size : (step + steps) * self.batch_size], slice(step, step + steps)
             samples, places = self.data.slice(part)
-            started = time.perf_counter()
             if self.keeper:
                 self.keeper.moves()
-            self.session.train(samples, part, rates[here], figures[here], places)
-            per_step = (time.perf_counter() - started) / steps
-            self.steps_per_call = max(1, int(SECONDS_PER_CALL / per_step))
+            self._call(samples, part, rates[here], figures[here], places)
             step += steps
             if self.keeper and step < rates.size:
                 self.keeper.note(order, figures[:step])
         return figures
 
-    def figure(self, figures: np.ndarray, order: np.ndarray) -> float:
-        """The mean loss of an epoch of these batches."""
+    def _call(self, samples: Samples, order: np.ndarray, rates: np.ndarray, figures: np.ndarray, *where: Any) -> None:
+        """One call of the session, timed."""
+        started = time.perf_counter()
+        self.session.train(samples, order, rates, figures, *where)
+        self.took(rates.size, time.perf_counter() - started)
+
+    def took(self, steps: int, seconds: float) -> None:
+        """So many steps have taken so long: how many the next call may be."""
+        self.timed = True
+        self.steps_per_call = max(1, int(SECONDS_PER_CALL / max(seconds / steps, 1e-9)))
+
+    def end_epoch(self, figures: np.ndarray, order: np.ndarray) -> float:
+        """The mean loss of an epoch whose steps, (steps, 3), came to this."""
         return mean_loss(figures)
 
 

@@ -2,8 +2,7 @@
 
 import dataclasses
 import os
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -17,10 +16,11 @@ from ..network import Network, generator
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Cosine, Schedule
 from .callbacks import Callback, EarlyStopping
-from .checkpoint import NOTHING, Attributes, Checkpoint, EpochKeeper, Part, Whole, described
+from .checkpoint import Attributes, Checkpoint, EpochKeeper, Part, Whole, described
 from .data import Data
 from .epochs import Epochs, evaluate
 from .history import History, Training
+from .run import Run
 
 
 def fit(
@@ -159,82 +159,8 @@ def fit(
             calls.insert(0 if stopping is None else 1, keeper)
             runner.keeper = keeper
         validate = None if held_out is None else partial(_validate, session, held_out)
-        run(training, runner, validate, calls, rng if shuffle else None)
+        Run(training, runner, validate, calls, rng if shuffle else None).train()
     return history
-
-
-def run(
-    training: Training,
-    runner: Epochs,
-    validate: Callable[[Training], None] | None,
-    callbacks: Sequence[Callback],
-    rng: np.random.Generator | np.random.RandomState | None,
-) -> None:
-    """All epochs of a checked fit: `validate` adds its figures to the history of each, `rng` is None for no shuffle."""
-    history, keeper, ended = training.history, runner.keeper, False
-    if keeper and keeper.done:
-        keeper.restore()
-        return
-    started: list[Callback] = []
-    order, done = np.arange(len(runner.data)), NOTHING
-    try:
-        for callback in callbacks:
-            started.append(callback)
-            callback.on_start(training)
-        if keeper and keeper.found:
-            keeper.restore()
-            order, done = keeper.last_order(order.size)
-        while len(history.loss) < training.epochs and not history.stopped:
-            if rng is not None and len(done) == 0:
-                # A shuffle of the last order: so scikit-learn uses a RandomState's draws.
-                order = order[rng.permutation(order.size)]
-            if keeper:
-                keeper.begin(order)
-            epoch = len(history.loss)
-            loss, rate = runner.run(epoch, order, done)
-            done = NOTHING
-            history.loss.append(loss)
-            history.learning_rate.append(rate)
-            if validate is not None:
-                validate(training)
-            runner.schedule.observe(history.watched[-1])
-            for callback in callbacks:
-                callback.on_epoch(training)
-            if not np.isfinite(loss):
-                history.stopped = f"the loss was {loss} in epoch {epoch + 1}"
-                warnings.warn(f"fit stopped: {history.stopped}; try a smaller learning_rate, standardised inputs or "
-                              "clip_norm", RuntimeWarning, stacklevel=3)  # fmt: skip
-        ended = True
-    except KeyboardInterrupt:
-        if keeper:
-            keeper.end()
-        history.stopped = interrupted(len(history.loss))
-    except BaseException:
-        if keeper:
-            keeper.end()
-        raise
-    finally:
-        end_callbacks(started, training)
-    if keeper and ended:
-        keeper.write(done=True)
-
-
-def interrupted(epochs: int) -> str:
-    """Warn, in scikit-learn's words, that Ctrl-C ended a fit; returns what `History.stopped` says then."""
-    stopped = f"interrupted after {epochs} epochs"
-    warnings.warn(
-        f"Training interrupted by user. ({stopped}; what was learnt so far is kept)", UserWarning, stacklevel=4
-    )
-    return stopped
-
-
-def end_callbacks(callbacks: list[Callback], training: Training) -> None:
-    """on_end of each in turn, whatever one of them raises."""
-    if callbacks:
-        try:
-            callbacks[0].on_end(training)
-        finally:
-            end_callbacks(callbacks[1:], training)
 
 
 def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:

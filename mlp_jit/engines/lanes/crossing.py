@@ -6,10 +6,13 @@ from .team import LINE
 
 
 @inlined
-def completed(record, order, places, rates, figures, t, workers):
-    """layout: the job of this record (int64), for the samples of `order` and a step for each of `rates`."""
+def completed(record, order, places, epoch, rates, figures, t, workers):
+    """layout: the job of this record (int64), for the samples of `order`, in epochs of so many, and a step for each of
+    `rates`.
+    """
     job = job_at(address_of(record), 0)
     job.order, job.places, job.samples = address_of(order), address_of(places), order.size
+    job.epoch, job.epoch_steps = epoch, (epoch + job.batch_size - 1) // job.batch_size
     job.rates, job.steps, job.figures = address_of(rates), rates.size, address_of(figures)
     job.t, job.workers = t, workers
     if workers > 1:
@@ -20,16 +23,16 @@ def completed(record, order, places, rates, figures, t, workers):
 
 
 @kernel
-def enter_alone(record, order, places, rates, figures, t, workers):
+def enter_alone(record, order, places, epoch, rates, figures, t, workers):
     """layout: the job's program, by one worker."""
-    job = completed(record, order, places, rates, figures, t, workers)
+    job = completed(record, order, places, epoch, rates, figures, t, workers)
     run(job.program, job, 0)
 
 
 @kernel
-def enter_together(record, order, places, rates, figures, t, workers):
+def enter_together(record, order, places, epoch, rates, figures, t, workers):
     """layout: the job's program, by all workers."""
-    job = completed(record, order, places, rates, figures, t, workers)
+    job = completed(record, order, places, epoch, rates, figures, t, workers)
     run_by_all(job.program, job, workers)
 
 

@@ -33,8 +33,9 @@ JOB = record_of(
     # a sparse X: whether it is; its structure; a chunk's numbers by columns, see `sparse.py`; 0, 1, …; whether the rows
     # of W that a batch does not touch rest
     "sparse indices indptr count begin touched sample value sequence rests",
-    # steps: how many, how long, those before; whether they update, and by what rules
-    "trains steps batch_size t rates updates l2 per_sample clips clip_value norm_first clip_norm decay seed",
+    # steps: how many, how long; an epoch's samples and steps; those before; whether they update, and by what rules
+    "trains steps batch_size epoch epoch_steps t rates",
+    "updates l2 per_sample clips clip_value norm_first clip_norm decay seed",
     "settings m v",  # of the optimizer: its numbers and its moments, the first row and the last
     # workers, and the blocks of a task
     "workers counters give_way group",

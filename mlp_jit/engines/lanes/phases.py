@@ -10,6 +10,7 @@ number takes.
 from ..._jit import Size, inlined, routine, run
 from ...optimizers import COEFFICIENTS
 from .job import Job, integers, layer_at, task_at
+from .routines import batch_at
 
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
 WORD = 8  # bytes of an int64 or a float64
@@ -17,8 +18,8 @@ WORD = 8  # bytes of an int64 or a float64
 
 @inlined
 def batch_of(job, step):
-    """layout: the first sample of a step's batch and the one after its last."""
-    return step * job.batch_size, min((step + 1) * job.batch_size, job.samples)
+    """layout: the first sample of a step's batch and the one after its last, which no later epoch's is."""
+    return batch_at(step, job.batch_size, job.epoch, job.epoch_steps)
 
 
 @inlined
@@ -48,8 +49,8 @@ def blocks_of(job, rows):
 def plan(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -> None:
     """layout: for each step N and the optimizer's coefficients; a single task."""
     run(
-        job.plan_steps, job.sample_weight, job.places, job.samples, job.batch_size, job.steps, job.N, job.updates,
-        job.settings, job.decay, job.rates, job.t, job.c,
+        job.plan_steps, job.sample_weight, job.places, job.epoch, job.epoch_steps, job.batch_size, job.steps, job.N,
+        job.updates, job.settings, job.decay, job.rates, job.t, job.c,
     )  # fmt: skip
 
 
@@ -367,6 +368,6 @@ def sum_gradient(job: Job, step: Size, chunk: Size, rows: Size, task: Size, thet
 def losses(job: Job, step: Size, chunk: Size, cut: Size, task: Size, w: Size) -> None:
     """E2: the figures of every step; a single task."""
     run(
-        job.add_losses, job.samples, job.batch_size, job.steps, job.N, job.block_loss, job.blocks, job.S, job.squares,
-        job.n_tasks, job.l2, job.per_sample, job.params, job.figures,
+        job.add_losses, job.epoch, job.epoch_steps, job.batch_size, job.steps, job.N, job.block_loss, job.blocks, job.S,
+        job.squares, job.n_tasks, job.l2, job.per_sample, job.params, job.figures,
     )  # fmt: skip

@@ -147,13 +147,13 @@ def plan_steps(code: int) -> Routine:
 
     @routine
     def plan(
-        sample_weight: Place, places: Integers, samples: Size, batch_size: Size, steps: Size, N: Doubles, updates: Size,
-        settings: Doubles, decay: Real, rates: Doubles, t: Size, c: Place,
+        sample_weight: Place, places: Integers, epoch: Size, epoch_steps: Size, batch_size: Size, steps: Size,
+        N: Doubles, updates: Size, settings: Doubles, decay: Real, rates: Doubles, t: Size, c: Place,
     ) -> None:  # fmt: skip
         """E6: for each step N, the sum of its samples' weights, and the optimizer's coefficients. Writes N and c."""
         for step in range(steps):
-            total = 0.0
-            for n in range(step * batch_size, min((step + 1) * batch_size, samples)):
+            total, (start, stop) = 0.0, batch_at(step, batch_size, epoch, epoch_steps)
+            for n in range(start, stop):
                 total += sample_weight[places[n]]
             N[step] = total
             if updates:
@@ -209,6 +209,13 @@ def normalization_delta(kind: int) -> Routine:
 
 
 @inlined
+def batch_at(step, batch_size, epoch, epoch_steps):
+    """layout: the first sample of a step's batch and the one after its last, in epochs of so many samples and steps."""
+    start = step // epoch_steps * epoch
+    return start + step % epoch_steps * batch_size, start + min((step % epoch_steps + 1) * batch_size, epoch)
+
+
+@inlined
 def divisor(N, like):
     """layout: N of E4 in the dtype of `like`: 1 where all weights are zero, for no gradient and no NaN."""
     return type(like)(N) if N > 0 else type(like)(1)
@@ -236,13 +243,13 @@ def weigh_block(
 
 @routine
 def add_losses(
-    samples: Size, batch_size: Size, steps: Size, N: Doubles, block_loss: Doubles, blocks: Size, S: Size,
-    squares: Doubles, tasks: Size, l2: Real, per_sample: Size, like: Place, figures: Doubles,
+    epoch: Size, epoch_steps: Size, batch_size: Size, steps: Size, N: Doubles, block_loss: Doubles, blocks: Size,
+    S: Size, squares: Doubles, tasks: Size, l2: Real, per_sample: Size, like: Place, figures: Doubles,
 ) -> None:  # fmt: skip
     """E2: of every step N, ℓ over its blocks of S samples, and λ/2 ‖w‖² over its tasks, into figures (steps, 3)."""
     for step in range(steps):
-        L, of_weights, rows = 0.0, 0.0, min(batch_size, samples - step * batch_size)
-        for k in range((rows + S - 1) // S):
+        L, of_weights, (start, stop) = 0.0, 0.0, batch_at(step, batch_size, epoch, epoch_steps)
+        for k in range((stop - start + S - 1) // S):
             L += block_loss[step * blocks + k]
         if l2 > 0:
             total = 0.0

@@ -54,9 +54,11 @@ class Session:
         rates: np.ndarray,
         figures: np.ndarray,
         places: np.ndarray | None = None,
+        epoch: int | None = None,
     ) -> None:
         recipe, optimizer, rules = self.recipe, self.recipe.optimizer, self.recipe.regularization
-        rows = min(recipe.batch_size, order.size)
+        epoch = epoch or order.size
+        rows = min(recipe.batch_size, epoch)
         crew = self._crew("train", rows, order.size)
         drops, whole = any(rules.dropout), rules.clip_norm < np.inf
         self._ready(Use(rows, crew.most, True, drops, whole, is_sparse(samples.X)))
@@ -68,10 +70,11 @@ class Session:
         self._for_steps(rates.size, rows)
         places, done = order if places is None else places, 0
         while done < rates.size:
-            workers, steps = crew.next(rates.size - done)
-            part, here = slice(done, done + steps), slice(done * recipe.batch_size, (done + steps) * recipe.batch_size)
-            started = perf_counter()
-            self._enter(samples, order[here], places[here], rates[part], figures[part], optimizer.t, workers)
+            workers, most = crew.next(rates.size - done)
+            steps, here = part_of(done, most, epoch, recipe.batch_size)
+            part, started = slice(done, done + steps), perf_counter()
+            size = min(epoch, here.stop - here.start)
+            self._enter(samples, order[here], places[here], rates[part], figures[part], optimizer.t, workers, size)
             crew.took(workers, steps, perf_counter() - started)
             optimizer.t += steps
             done += steps
@@ -157,6 +160,7 @@ class Session:
         figures: np.ndarray,
         t: int,
         workers: int,
+        epoch: int,
     ) -> None:
         """Run the job's program."""
         job = self._job
@@ -169,7 +173,7 @@ class Session:
         go = worker.go_alone if workers == 1 else worker.go_together
         job.set(go=go.address(), group=self._plans.group(workers))
         call(
-            enter, job.numbers, order, places, rates, figures.reshape(-1), t, workers,
+            enter, job.numbers, order, places, epoch, rates, figures.reshape(-1), t, workers,
             n_threads=self.recipe.n_threads, parallel=workers > 1,
         )  # fmt: skip
 
@@ -197,7 +201,7 @@ class Session:
         """Run the job's program, a single step, by as many of a crew as it says."""
         workers, _ = crew.next(1)
         started = perf_counter()
-        self._enter(samples, order, order, rates, figures, 0, workers)
+        self._enter(samples, order, order, rates, figures, 0, workers, order.size)
         crew.took(workers, 1, perf_counter() - started)
 
     # ----------------------------------------------------------------------------------- what the job is to do
@@ -266,6 +270,19 @@ class Session:
         """Routines under the job's names for them, compiled where they are needed."""
         if needed:
             self._job.set(**{name: self._address(getattr(routines, name)) for name in names})
+
+
+def part_of(done: int, most: int, epoch: int, batch_size: int) -> tuple[int, slice]:
+    """Of epochs of so many samples, `done` steps being behind: at most so many that a call can take, and their samples.
+    It takes whole epochs, or steps within one.
+    """
+    epoch_steps = -(-epoch // batch_size)
+    k, s = divmod(done, epoch_steps)
+    start = k * epoch
+    if s == 0 and most >= epoch_steps:
+        return most - most % epoch_steps, slice(start, start + most // epoch_steps * epoch)
+    steps = min(most, epoch_steps - s)
+    return steps, slice(start + s * batch_size, start + min((s + steps) * batch_size, epoch))
 
 
 def forward(plan: Plan, X: Any, *, n_threads: int | None = None) -> np.ndarray:

@@ -6,8 +6,6 @@ vectors, so a loop that only adds to it keeps it in registers:
 - `tile_zero(M, V, out)` starts it from 0; `tile_rows(M, V, b, p)` from b[p + m] in every lane of row m; and
   `tile_load(M, V, x, p, stride, rows, count)` from x[p + m·stride : … + count], 0 in the lanes and rows behind;
 - `tile_fma(tile, w, p, stride, a, q)` adds w[p + m·stride] · a[q : q + V·lanes] to row m: the heart of E1, E3 and E4;
-- `tile_fma_lanes(tile, w, p, stride, a, q, step)` has a w for every lane, and its vectors of a `step` apart, where
-  each lane is a network (`engines.lockstep`); `tile_spread(M, V, b, p)` starts such a tile from b;
 - `tile_store(tile, x, p, stride)` writes whole rows, `tile_store_part(tile, x, p, stride, rows, count)` `count`
   lanes of the first `rows`.
 
@@ -93,7 +91,7 @@ def vector_of(dtype: types.Float, count: int | None = None) -> ir.VectorType:
     return ir.VectorType(number, count or VECTOR_BYTES // (dtype.bitwidth // 8))
 
 
-def _data(context, builder, array_type, array):
+def data_of(context, builder, array_type, array):
     """Where the numbers of an array or of an `at` start."""
     if isinstance(array_type, types.CPointer):
         return array
@@ -166,7 +164,7 @@ def tile_rows(typingctx, M, V, b, p):
     tile = TileType(b.dtype, M.literal_value, V.literal_value)
 
     def codegen(context, builder, signature, args):
-        data = _data(context, builder, signature.args[2], args[2])
+        data = data_of(context, builder, signature.args[2], args[2])
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for m in range(tile.rows):
             number = builder.load(builder.gep(data, [builder.add(args[3], I64(m))]))
@@ -194,7 +192,7 @@ def tile_load(typingctx, M, V, x, p, stride, rows, count):
     tile = TileType(x.dtype, M.literal_value, V.literal_value)
 
     def codegen(context, builder, signature, args):
-        data = _data(context, builder, signature.args[2], args[2])
+        data = data_of(context, builder, signature.args[2], args[2])
         value = ir.Constant(context.get_value_type(tile), ir.Undefined)
         for k, index, left in _places(builder, tile, *args[3:]):
             value = builder.insert_value(value, _load_part(builder, data, index, vector_of(tile.dtype), left), k)
@@ -208,7 +206,10 @@ def _multiply_add(tile, w, a, *count):
 
     def codegen(context, builder, signature, args):
         value, w, p, stride, a, q, *count = args
-        w_data, a_data = _data(context, builder, signature.args[1], w), _data(context, builder, signature.args[4], a)
+        w_data, a_data = (
+            data_of(context, builder, signature.args[1], w),
+            data_of(context, builder, signature.args[4], a),
+        )
         vector = vector_of(tile.dtype)
         name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
         fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
@@ -244,53 +245,12 @@ def tile_fma_part(typingctx, tile, w, p, stride, a, q, count):
     return _multiply_add(tile, w, a, types.intp)
 
 
-@intrinsic(prefer_literal=True)
-def tile_spread(typingctx, M, V, b, p):
-    """The tile whose row m is b[p + m·lanes : … + lanes], in each of its vectors."""
-    tile = TileType(b.dtype, M.literal_value, V.literal_value)
-
-    def codegen(context, builder, signature, args):
-        data = _data(context, builder, signature.args[2], args[2])
-        value = ir.Constant(context.get_value_type(tile), ir.Undefined)
-        for m in range(tile.rows):
-            row = load_at(builder, data, builder.add(args[3], I64(m * tile.lanes)), vector_of(tile.dtype))
-            for v in range(tile.vectors):
-                value = builder.insert_value(value, row, m * tile.vectors + v)
-        return value
-
-    return tile(M, V, b, types.intp), codegen
-
-
-@intrinsic
-def tile_fma_lanes(typingctx, tile, w, p, stride, a, q, step):
-    """tile[m, v] + w[p + m·stride : … + lanes] · a[q + v·step : … + lanes], lane by lane, for every row m and vector v."""
-
-    def codegen(context, builder, signature, args):
-        value, w, p, stride, a, q, step = args
-        w_data, a_data = _data(context, builder, signature.args[1], w), _data(context, builder, signature.args[4], a)
-        vector = vector_of(tile.dtype)
-        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
-        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
-        columns = [
-            load_at(builder, a_data, builder.add(q, builder.mul(step, I64(v))), vector) for v in range(tile.vectors)
-        ]
-        for m in range(tile.rows):
-            row = load_at(builder, w_data, builder.add(p, builder.mul(stride, I64(m))), vector)
-            for v in range(tile.vectors):
-                k = m * tile.vectors + v
-                total = builder.call(fmuladd, [row, columns[v], builder.extract_value(value, k)])
-                value = builder.insert_value(value, total, k)
-        return value
-
-    return tile(tile, w, types.intp, types.intp, a, types.intp, types.intp), codegen
-
-
 @intrinsic
 def tile_store(typingctx, tile, x, p, stride):
     """x[p + m·stride : … + V·lanes] = tile[m, :] for every row m."""
 
     def codegen(context, builder, signature, args):
-        data = _data(context, builder, signature.args[1], args[1])
+        data = data_of(context, builder, signature.args[1], args[1])
         for k, index, _ in _places(builder, tile, *args[2:]):
             store_at(builder, builder.extract_value(args[0], k), data, index)
         return context.get_dummy_value()
@@ -303,7 +263,7 @@ def tile_store_part(typingctx, tile, x, p, stride, rows, count):
     """x[p + m·stride : … + count] = the first `count` lanes of tile[m, :], for the first `rows` rows m."""
 
     def codegen(context, builder, signature, args):
-        data = _data(context, builder, signature.args[1], args[1])
+        data = data_of(context, builder, signature.args[1], args[1])
         for k, index, left in _places(builder, tile, *args[2:]):
             _store_part(builder, builder.extract_value(args[0], k), data, index, left)
         return context.get_dummy_value()
@@ -343,7 +303,7 @@ def row_sum(typingctx, x, p, count):
     """Σ_s x[p + s] over s < count, at most VECTORS · lanes numbers."""
 
     def codegen(context, builder, signature, args):
-        data = _data(context, builder, signature.args[0], args[0])
+        data = data_of(context, builder, signature.args[0], args[0])
         return _lanes_sum(builder, _row(builder, x, data, *args[1:]))
 
     return x.dtype(x, types.intp, types.intp), codegen
@@ -354,7 +314,7 @@ def row_dot(typingctx, x, p, y, q, count):
     """Σ_s x[p + s] · y[q + s] over s < count, at most VECTORS · lanes numbers."""
 
     def codegen(context, builder, signature, args):
-        x_data, y_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
+        x_data, y_data = (data_of(context, builder, signature.args[k], args[k]) for k in (0, 2))
         _, p, _, q, count = args
         pairs = zip(_row(builder, x, x_data, p, count), _row(builder, y, y_data, q, count), strict=True)
         return _lanes_sum(builder, (builder.fmul(one, other) for one, other in pairs))
@@ -367,7 +327,7 @@ def row_squares(typingctx, x, p, count):
     """Σ_s x[p + s]² over s < count, at most VECTORS · lanes numbers, in float64."""
 
     def codegen(context, builder, signature, args):
-        row = _row(builder, x, _data(context, builder, signature.args[0], args[0]), *args[1:])
+        row = _row(builder, x, data_of(context, builder, signature.args[0], args[0]), *args[1:])
         if x.dtype == types.float32:
             row = (builder.fpext(part, ir.VectorType(ir.DoubleType(), part.type.count)) for part in row)
         return _lanes_sum(builder, (builder.fmul(part, part) for part in row))
@@ -446,7 +406,7 @@ def transpose(typingctx, source, rows, r, q, columns, out, p, stride, jump):
     together = isinstance(jump, types.IntegerLiteral)
 
     def codegen(context, builder, signature, args):
-        source_data, row_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 1, 5))
+        source_data, row_data, out_data = (data_of(context, builder, signature.args[k], args[k]) for k in (0, 1, 5))
         _, _, r, q, columns, _, p, stride, jump = args
         vector = vector_of(source.dtype)
         n = vector.count
@@ -487,7 +447,7 @@ def at(typingctx, flat, p):
     """
 
     def codegen(context, builder, signature, args):
-        return builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
+        return builder.gep(data_of(context, builder, signature.args[0], args[0]), [args[1]])
 
     return types.CPointer(flat.dtype)(flat, types.intp), codegen
 
@@ -507,7 +467,7 @@ def copy_row(typingctx, source, q, out, p):
     """out[p : p + NEURONS] = source[q : q + NEURONS]."""
 
     def codegen(context, builder, signature, args):
-        source_data, out_data = (_data(context, builder, signature.args[k], args[k]) for k in (0, 2))
+        source_data, out_data = (data_of(context, builder, signature.args[k], args[k]) for k in (0, 2))
         row = load_at(builder, source_data, args[1], vector_of(source.dtype, NEURONS))
         store_at(builder, row, out_data, args[3])
         return context.get_dummy_value()
@@ -539,7 +499,7 @@ def stretch(typingctx, flat, p, count):
 
 def _borrowed(context, builder, array_type, flat_type, args, shape):
     """An array of this type and shape at flat[p], without an owner."""
-    data = builder.gep(_data(context, builder, flat_type, args[0]), [args[1]])
+    data = builder.gep(data_of(context, builder, flat_type, args[0]), [args[1]])
     size = I64(array_type.dtype.bitwidth // 8)
     strides = [size] if len(shape) == 1 else [builder.mul(shape[1], size), size]
     array = context.make_array(array_type)(context, builder)

@@ -13,7 +13,7 @@ JOB = record_of(
     # the architecture: bytes of a number, numbers in a register; L, θ's length; W's tasks, as the norm has them
     "item lanes top layers loss_parameters n_params tasks n_tasks",
     # the networks, a pack after the other, the last one repeated to its pack's end, and how many; workers
-    "networks count packs workers counters",
+    "members count packs workers counters",
     # samples of a batch, of a block, and of a stretch whose losses are summed first; steps of a call, and of an epoch
     "batch_size rows S steps epoch_steps",
     "penalises per_sample drops clips by_norm",
@@ -29,10 +29,10 @@ JOB = record_of(
     "add_losses start_at_zero penalise squares_of clip shrink_by_norm scale drop_lane drop optimizer_step loss_of",
     "forward_layer weight_gradient hidden_delta",
 )
-NETWORK = record_of(
+MEMBER = record_of(
     "params m v settings X y sample_weight order samples stride rates figures t seed dropout out",
     "l2 clip_value clip_norm decay",
 )
 
 Job = Annotated[Any, from_dtype(JOB)]
-job_at, network_at = reader(JOB), reader(NETWORK)
+job_at, member_at = reader(JOB), reader(MEMBER)

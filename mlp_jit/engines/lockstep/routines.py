@@ -1,7 +1,7 @@
 """The small steps around the tiles, each for the numbers of one lane or of all: what a network has of its own.
 
 Numbers of a block lie in columns, one for each sample and lane, sample after sample: column n·lanes + k is sample n of
-the network in lane k. φ, φ' and ℓ, which know no neighbours, are those of the lanes engine, with all columns as samples.
+the network in lane k. φ, φ' and ℓ, which know no neighbours, are those of the lanes engine, each column a sample.
 Every sum runs in the order in which that engine has it.
 """
 
@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 
 from ..._jit import Doubles, Integers, Place, Real, Routine, Size, as_template, routine
-from ...dropout import is_kept, sample_fate
+from ...dropout import dropout_key, is_kept, sample_fate
 from ...optimizers import BY_CODE as OPTIMIZERS
 from ...optimizers import COEFFICIENTS, SETTINGS, coefficients
 from ..lanes.routines import divisor, penalty
@@ -114,9 +114,7 @@ def penalty_of(l2: Real, per_sample: Size, N: Doubles, k: Size, lambdas: Place) 
 
 
 @routine
-def figure(
-    N: Doubles, loss: Doubles, squares: Doubles, lambdas: Place, penalises: Size, k: Size, out: Doubles
-) -> None:
+def figure(N: Doubles, loss: Doubles, squares: Doubles, lambdas: Place, penalises: Size, k: Size, out: Doubles) -> None:
     """E2: what a step came to in lane k: N, ℓ, and λ/2 ‖w‖²."""
     out[0], out[1] = N[k], loss[k]
     out[2] = 0.5 * lambdas[k] * squares[k] if penalises else 0.0

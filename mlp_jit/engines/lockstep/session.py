@@ -24,7 +24,7 @@ from ..lanes.team import LINE
 from ..layout import PHI
 from ..plan import Plan
 from . import routines, steps, tiles
-from .job import JOB, NETWORK, job_at
+from .job import JOB, MEMBER, job_at
 
 WORD = 8
 PARALLEL_WORK = 4_000_000  # multiply-adds of a call, some 200 µs, from which threads are worth their region
@@ -103,12 +103,16 @@ class Session:
         plan, recipe, samples = member
         rules, optimizer = recipe.regularization, recipe.optimizer
         optimizer.start(plan.params)
-        record, moments = np.zeros(1, NETWORK), optimizer.moments
+        record, moments = np.zeros(1, MEMBER), optimizer.moments
         record["params"], record["m"] = address(plan.params) // self.item, address(moments[0]) // self.item
         record["v"] = address(moments[-1]) // self.item
         record["settings"], record["decay"] = address(optimizer.settings), optimizer.decoupled_decay
         record["X"], record["y"] = address(samples.X) // self.item, address(samples.y) // self.item
-        record["sample_weight"], record["dropout"], record["seed"] = address(samples.sample_weight), address(dropout), rules.seed
+        record["sample_weight"], record["dropout"], record["seed"] = (
+            address(samples.sample_weight),
+            address(dropout),
+            rules.seed,
+        )
         for name in ("l2", "clip_value", "clip_norm"):
             record[name] = getattr(rules, name)
         return record
@@ -203,7 +207,7 @@ class Session:
             self.rooms = self._rooms(workers)
         start = address(self.rooms)
         self._set(
-            networks=address(networks), count=count, packs=packs, workers=workers, room=start + -start % 64,
+            members=address(networks), count=count, packs=packs, workers=workers, room=start + -start % 64,
             counters=address(counters := np.zeros((1 + workers) * LINE, np.int64)),
         )  # fmt: skip
         call(enter, self.job.view(np.int64), n_threads=self.n_threads, parallel=workers > 1)

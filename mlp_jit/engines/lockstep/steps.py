@@ -1,7 +1,7 @@
 """What a worker does: pack after pack, all steps of a call; each step E1 to E6 as the textbook has them, for as many
 networks as there are lanes.
 
-Between two calls every network has its own numbers: a pack is laced when its turn comes, in the worker's room, and
+Between two calls every member has its own numbers: a pack is laced when its turn comes, in the worker's room, and
 unlaced in the end. `room` is where that begins; places there are the job's fields.
 """
 
@@ -9,7 +9,7 @@ from ..._jit import Size, routine, run
 from ..lanes.job import integers, layer_at, task_at
 from ..lanes.subnormals import flush_subnormals, restore
 from ..lanes.team import next_task
-from .job import Job, network_at
+from .job import Job, member_at
 
 WORD = 8  # bytes of an int64 or a float64
 FIGURES = 3  # float64 that a step comes to
@@ -62,7 +62,7 @@ def evaluate_pack(job: Job, pack: Size, room: Size) -> None:
         run(job.judge, job, n_0, rows, n_0 + rows >= most_used, room)
         a = room + job.h + job.item * output.unit * rows * lanes
         for k in range(mine):
-            used, out = integers(room + job.used)[k] - n_0, network_at(job.networks, pack + k).out
+            used, out = integers(room + job.used)[k] - n_0, member_at(job.members, pack + k).out
             if used > 0:
                 run(job.write_outputs, a, output.n_out, rows, min(used, rows), k, out + job.item * n_0 * output.n_out)
     run(job.report, job, pack, 0, room)
@@ -76,15 +76,15 @@ def lace(job: Job, pack: Size, room: Size, trains: Size) -> None:
     """layout: θ and, where it trains, the moments of a pack's networks, side by side."""
     starts = integers(room + job.starts)
     for k in range(job.lanes):
-        starts[k] = network_at(job.networks, pack + k).params
+        starts[k] = member_at(job.members, pack + k).params
     run(job.lace_numbers, room + job.starts, job.n_params, room + job.theta, 0)
     if trains:
         for k in range(job.lanes):
-            starts[k] = network_at(job.networks, pack + k).m
+            starts[k] = member_at(job.members, pack + k).m
         run(job.lace_numbers, room + job.starts, job.n_params, room + job.m, 0)
         if job.v != job.m:
             for k in range(job.lanes):
-                starts[k] = network_at(job.networks, pack + k).v
+                starts[k] = member_at(job.members, pack + k).v
             run(job.lace_numbers, room + job.starts, job.n_params, room + job.v, 0)
 
 
@@ -92,11 +92,11 @@ def lace(job: Job, pack: Size, room: Size, trains: Size) -> None:
 def unlace(job: Job, pack: Size, room: Size) -> None:
     """layout: θ and the moments back to the networks."""
     for k in range(min(job.lanes, job.count - pack)):
-        network = network_at(job.networks, pack + k)
-        run(job.unlace_numbers, room + job.theta, k, job.n_params, job.item * network.params)
-        run(job.unlace_numbers, room + job.m, k, job.n_params, job.item * network.m)
+        member = member_at(job.members, pack + k)
+        run(job.unlace_numbers, room + job.theta, k, job.n_params, job.item * member.params)
+        run(job.unlace_numbers, room + job.m, k, job.n_params, job.item * member.m)
         if job.v != job.m:
-            run(job.unlace_numbers, room + job.v, k, job.n_params, job.item * network.v)
+            run(job.unlace_numbers, room + job.v, k, job.n_params, job.item * member.v)
 
 
 # --------------------------------------------------------------------------------------- a step
@@ -108,19 +108,19 @@ def plan_step(job: Job, pack: Size, step: Size, room: Size) -> None:
     mine, used, first = min(job.lanes, job.count - pack), integers(room + job.used), integers(room + job.first)
     epoch, start = step // job.epoch_steps, step % job.epoch_steps * job.batch_size
     for k in range(job.lanes):
-        network, N = network_at(job.networks, pack + k), room + job.N + WORD * k
-        used[k] = min(job.batch_size, network.samples - start)
-        first[k] = network.order + WORD * (epoch * network.stride + start)
+        member, N = member_at(job.members, pack + k), room + job.N + WORD * k
+        used[k] = min(job.batch_size, member.samples - start)
+        first[k] = member.order + WORD * (epoch * member.stride + start)
         integers(room + job.loss)[k] = 0
         integers(room + job.block_loss)[k] = 0
         integers(room + job.squares)[k] = 0
-        run(job.weigh, network.sample_weight, first[k], used[k], N)
+        run(job.weigh, member.sample_weight, first[k], used[k], N)
         if job.penalises:
-            run(job.penalty_of, network.l2, job.per_sample, N, k, room + job.lambdas)
+            run(job.penalty_of, member.l2, job.per_sample, N, k, room + job.lambdas)
         if job.steps:
-            rate, t = network.rates + WORD * step, network.t + step + 1
+            rate, t = member.rates + WORD * step, member.t + step + 1
             if k < mine:
-                run(job.coefficients, network.settings, network.decay, rate, t, room + job.c_lane, k, room + job.c)
+                run(job.coefficients, member.settings, member.decay, rate, t, room + job.c_lane, k, room + job.c)
             else:
                 run(job.copy_lane, room + job.c, mine - 1, k)
 
@@ -148,10 +148,10 @@ def load(job: Job, pack: Size, n_0: Size, rows: Size, room: Size) -> None:
     """layout: the samples n_0, … of each lane's batch: X, y, rows of the data set, weights over N."""
     inputs, outputs = layer_at(job.layers, 0).n_out, layer_at(job.layers, job.top).n_out
     for k in range(job.lanes):
-        network = network_at(job.networks, pack + k)
+        member = member_at(job.members, pack + k)
         run(
-            job.load_lane, network.sample_weight, integers(room + job.first)[k], integers(room + job.used)[k], n_0,
-            rows, k, room + job.N + WORD * k, network.X, network.y, inputs, outputs, room + job.ids, room + job.starts,
+            job.load_lane, member.sample_weight, integers(room + job.first)[k], integers(room + job.used)[k], n_0,
+            rows, k, room + job.N + WORD * k, member.X, member.y, inputs, outputs, room + job.ids, room + job.starts,
             room + job.y_starts, room + job.weight,
         )  # fmt: skip
     run(job.gather, room + job.starts, rows, inputs, 0, room + job.h)
@@ -178,14 +178,12 @@ def forward(job: Job, pack: Size, step: Size, rows: Size, room: Size) -> None:
 
 
 @routine
-def drop_layer(
-    job: Job, pack: Size, step: Size, l: Size, rows: Size, a: Size, h: Size, room: Size
-) -> None:
+def drop_layer(job: Job, pack: Size, step: Size, l: Size, rows: Size, a: Size, h: Size, room: Size) -> None:
     """E1: dropout of layer l; E3 where a and h are δ."""
     for k in range(job.lanes):
-        network = network_at(job.networks, pack + k)
-        t = network.t + step + 1
-        run(job.drop_lane, network.seed, t, l, network.dropout, k, room + job.keys, room + job.p_drop)
+        member = member_at(job.members, pack + k)
+        t = member.t + step + 1
+        run(job.drop_lane, member.seed, t, l, member.dropout, k, room + job.keys, room + job.p_drop)
     run(
         job.drop, room + job.ids, room + job.keys, room + job.p_drop, room + job.fates, room + job.bounds,
         room + job.scales, a, h, layer_at(job.layers, l).n_out, rows,
@@ -235,7 +233,7 @@ def update(job: Job, pack: Size, step: Size, room: Size) -> None:
     g, lanes = room + job.g, job.lanes
     if job.clips:
         for k in range(lanes):
-            run(job.clip, g, job.n_params, k, network_at(job.networks, pack + k).clip_value)
+            run(job.clip, g, job.n_params, k, member_at(job.members, pack + k).clip_value)
     run(job.report, job, pack, step, room)
     if job.by_norm:
         for k in range(lanes):
@@ -248,7 +246,7 @@ def update(job: Job, pack: Size, step: Size, room: Size) -> None:
             sums = room + job.fold, room + job.of_task, room + job.squares
             run(job.squares_of, g + place, count, sums[0], sums[1], sums[2])
         for k in range(lanes):
-            clip_norm = network_at(job.networks, pack + k).clip_norm
+            clip_norm = member_at(job.members, pack + k).clip_norm
             run(job.shrink_by_norm, room + job.squares, clip_norm, k, room + job.shrink)
         run(job.scale, g, job.n_params, room + job.shrink)
     run(job.optimizer_step, room + job.theta, g, room + job.m, room + job.v, room + job.c, job.n_params)
@@ -258,7 +256,7 @@ def update(job: Job, pack: Size, step: Size, room: Size) -> None:
 def report(job: Job, pack: Size, step: Size, room: Size) -> None:
     """E2: what a step came to, to each network's figures."""
     for k in range(min(job.lanes, job.count - pack)):
-        figures = network_at(job.networks, pack + k).figures + WORD * FIGURES * step
+        figures = member_at(job.members, pack + k).figures + WORD * FIGURES * step
         run(
             job.figure, room + job.N, room + job.loss, room + job.squares, room + job.lambdas, job.penalises, k,
             figures,

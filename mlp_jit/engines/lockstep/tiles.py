@@ -6,7 +6,8 @@ for UNITS units, and a sum has the order of the textbook's.
 """
 
 from ..._jit import Place, Size, routine, template
-from ..lanes.simd import REGISTERS, at, lanes, tile_fma_lanes, tile_load, tile_spread, tile_store, tile_zero
+from ..lanes.simd import REGISTERS, at, lanes, tile_load, tile_store, tile_zero
+from .simd import tile_fma_lanes, tile_spread
 
 UNITS, SAMPLES = 4, (4 if REGISTERS == 32 else 2)  # of a tile, which fills half of the registers
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..._jit import call
 from ...validation import for_engine, is_sparse
-from ..contract import Recipe, Regularization, Samples
+from ..contract import Recipe, Regularization, Samples, epoch_by_epoch
 from ..layout import without_inputs
 from ..plan import Plan
 from .derivatives import jacobian_rows
@@ -61,11 +61,19 @@ class Session:
         rates: np.ndarray,
         figures: np.ndarray,
         places: np.ndarray | None = None,
+        epoch: int | None = None,
     ) -> None:
+        for part, lie, here in epoch_by_epoch(epoch or order.size, self.recipe.batch_size, order, places):
+            self._train(samples, part, rates[here], figures[here], part if lie is None else lie)
+
+    def _train(
+        self, samples: Samples, order: np.ndarray, rates: np.ndarray, figures: np.ndarray, places: np.ndarray
+    ) -> None:
+        """An epoch, or a part of one."""
         plan, optimizer, batch_size = self.plan, self.recipe.optimizer, self.recipe.batch_size
         optimizer.start(plan.params)
         sparse, samples = apart(samples)
-        data = Data(*samples, order, order if places is None else places)
+        data = Data(*samples, order, places)
         code, moments, settings = optimizer.code, optimizer.moments, optimizer.settings
         steps = Steps(code, moments, settings, optimizer.decoupled_decay, batch_size, rates, optimizer.t)
         rows = min(batch_size, order.size)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ...validation import is_sparse
-from ..contract import Recipe, Samples
+from ..contract import Recipe, Samples, epoch_by_epoch
 from ..plan import Plan
 from .criterion import Criterion
 from .layers import LAYERS, BatchNormalization, Dense, Dropout, Sequential
@@ -25,14 +25,22 @@ class Session:
         rates: np.ndarray,
         figures: np.ndarray,
         places: np.ndarray | None = None,
+        epoch: int | None = None,
     ) -> None:
+        for part, lie, here in epoch_by_epoch(epoch or order.size, self.recipe.batch_size, order, places):
+            self._train(samples, part, rates[here], figures[here], part if lie is None else lie)
+
+    def _train(
+        self, samples: Samples, order: np.ndarray, rates: np.ndarray, figures: np.ndarray, places: np.ndarray
+    ) -> None:
+        """An epoch, or a part of one."""
         theta, optimizer, rules, batch_size = (
             self.plan.params, self.recipe.optimizer, self.recipe.regularization, self.recipe.batch_size
         )  # fmt: skip
         g, work, model = self._to_train()
         dropouts, batch_normalized = model.of_kind(Dropout), model.of_kind(BatchNormalization)
         optimizer.start(theta)
-        step_of, places = STEPS[optimizer.code], order if places is None else places
+        step_of = STEPS[optimizer.code]
         X, y, sample_weight = samples
         sparse = is_sparse(X)
         unweighted = bool((sample_weight == 1).all())

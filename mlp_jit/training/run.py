@@ -1,0 +1,185 @@
+"""A fit under way: what happens from epoch to epoch. What its steps are computed by is somebody else's.
+
+`Run.epochs` is a generator: it yields what is to be trained next, and is sent what each step came to. `train` serves
+one by its own session; `mlp_jit.many` serves many together.
+"""
+
+import warnings
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..schedules import Schedule
+from .callbacks import Callback
+from .checkpoint import NOTHING
+from .epochs import Epochs
+from .history import Training
+
+Rng = np.random.Generator | np.random.RandomState
+
+
+@dataclass
+class Stretch:
+    """What is to be trained: epochs in these orders (epochs, n_samples), with a η for each step, (epochs, steps).
+
+    `done` are figures of its first steps, taken before.
+    """
+
+    orders: np.ndarray
+    rates: np.ndarray
+    done: np.ndarray
+
+
+@dataclass
+class Run:
+    """A checked fit. `validate` adds its figures to the history after each epoch; `rng` is None for no shuffle."""
+
+    training: Training
+    runner: Epochs
+    validate: Callable[[Training], None] | None
+    callbacks: Sequence[Callback]
+    rng: Rng | None
+    started: list[Callback] = field(default_factory=list, init=False)
+
+    def train(self) -> None:
+        """All of it, by its own session."""
+        epochs, figures, error = self.epochs(), None, None
+        while True:
+            try:
+                stretch = epochs.throw(error) if error else epochs.send(figures)
+                error = None
+                figures = self.runner.train(stretch.orders, stretch.rates, stretch.done)
+            except StopIteration:
+                return
+            except BaseException as raised:  # by a step, which the run is told of
+                if epochs.gi_frame is None:  # by the run itself
+                    raise
+                error = raised
+
+    def epochs(self) -> Generator[Stretch, np.ndarray, None]:
+        """Epoch after epoch: yields stretches, and is sent figures (epochs, steps, 3); see `contract.FIGURES`."""
+        history, keeper, ended = self.training.history, self.runner.keeper, False
+        if keeper and keeper.done:
+            keeper.restore()
+            return
+        order, done = np.arange(len(self.runner.data)), NOTHING
+        try:
+            for callback in self.callbacks:
+                self.started.append(callback)
+                callback.on_start(self.training)
+            if keeper and keeper.found:
+                keeper.restore()
+                order, done = keeper.last_order(order.size)
+            while len(history.loss) < self.training.epochs and not history.stopped:
+                order = yield from self._stretch(order, done)
+                done = NOTHING
+            ended = True
+        except KeyboardInterrupt:
+            if keeper:
+                keeper.end()
+            history.stopped = interrupted(len(history.loss))
+        except BaseException:
+            if keeper:
+                keeper.end()
+            raise
+        finally:
+            end_callbacks(self.started, self.training)
+        if keeper and ended:
+            keeper.write(done=True)
+
+    def _stretch(self, order: np.ndarray, done: np.ndarray) -> Generator[Stretch, np.ndarray, np.ndarray]:
+        """Some epochs, several where nobody looks between them; returns the order of the last one."""
+        history, first = self.training.history, len(self.training.history.loss)
+        count = self._at_once(self.training.epochs - first) if len(done) == 0 else 1
+        before = self._state() if count > 1 else None
+        while True:
+            orders = self._orders(order, count, goes_on=len(done) > 0)
+            rates = self.runner.rates(first, count)
+            if self.runner.keeper:
+                self.runner.keeper.begin(orders[0])
+            figures = yield Stretch(orders, rates, done)
+            losses = [self.runner.end_epoch(figures[k], orders[k]) for k in range(count)]
+            last = next((k for k, loss in enumerate(losses) if not np.isfinite(loss)), count - 1)
+            if last == count - 1:
+                break
+            self._put_back(before)  # and once more, as far as the first epoch that was too much
+            count = last + 1
+        history.loss.extend(losses)
+        history.learning_rate.extend(rates[:, -1].tolist())
+        if self.validate is not None:
+            self.validate(self.training)
+        self.runner.schedule.observe(history.watched[-1])
+        for callback in self.callbacks:
+            callback.on_epoch(self.training)
+        if not np.isfinite(losses[-1]):
+            history.stopped = f"the loss was {losses[-1]} in epoch {len(history.loss)}"
+            warnings.warn(f"fit stopped: {history.stopped}; try a smaller learning_rate, standardised inputs or "
+                          "clip_norm", RuntimeWarning, stacklevel=5)  # fmt: skip
+        return orders[-1]
+
+    def _orders(self, order: np.ndarray, count: int, *, goes_on: bool) -> np.ndarray:
+        """Of the next epochs, (count, n_samples)."""
+        if self.rng is None or goes_on:
+            return np.broadcast_to(order, (count, order.size))
+        orders = np.empty((count, order.size), np.int64)
+        for k in range(count):
+            # A shuffle of the last order: so scikit-learn uses a RandomState's draws.
+            order = orders[k] = order[self.rng.permutation(order.size)]
+        return orders
+
+    # ----------------------------------------------------------------------------------- several epochs at once
+
+    def _at_once(self, left: int) -> int:
+        """How many epochs are trained before anybody looks."""
+        hears = type(self.runner.schedule).observe is not Schedule.observe
+        looks = self.validate is not None or self.callbacks or self.runner.keeper or hears
+        return 1 if looks else min(left, self.runner.epochs_at_once())
+
+    def _state(self) -> tuple:
+        """What an epoch changes."""
+        network, optimizer = self.training.network, self.runner.session.recipe.optimizer
+        optimizer.start(network.params)
+        copies = [array.copy() for array in (network.params, network.state, optimizer.moments, optimizer.settings)]
+        return *copies, optimizer.t, self.rng and stands_at(self.rng)
+
+    def _put_back(self, state: tuple) -> None:
+        network, optimizer = self.training.network, self.runner.session.recipe.optimizer
+        *copies, optimizer.t, rng_state = state
+        for array, copy in zip(
+            (network.params, network.state, optimizer.moments, optimizer.settings), copies, strict=True
+        ):
+            array[...] = copy
+        if self.rng is not None:
+            stand_at(self.rng, rng_state)
+
+
+def stands_at(rng: Rng) -> object:
+    """Where a generator stands."""
+    return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
+
+
+def stand_at(rng: Rng, state: object) -> None:
+    """Put a generator to where it stood."""
+    if isinstance(rng, np.random.Generator):
+        rng.bit_generator.state = state
+    else:
+        rng.set_state(state)
+
+
+def interrupted(epochs: int) -> str:
+    """Warn, in scikit-learn's words, that Ctrl-C ended a fit; returns what `History.stopped` says then."""
+    stopped = f"interrupted after {epochs} epochs"
+    warnings.warn(
+        f"Training interrupted by user. ({stopped}; what was learnt so far is kept)", UserWarning, stacklevel=5
+    )
+    return stopped
+
+
+def end_callbacks(callbacks: list[Callback], training: Training) -> None:
+    """on_end of each in turn, whatever one of them raises."""
+    if callbacks:
+        try:
+            callbacks[0].on_end(training)
+        finally:
+            end_callbacks(callbacks[1:], training)

@@ -6,8 +6,7 @@ import numpy as np
 
 from ..training import Training
 from ..training.data import Data
-from ..training.epochs import evaluate
-from .figure import ReportedEpochs
+from .figure import Figure
 from .scikit_learn import check_scoring, train_test_split
 
 
@@ -38,17 +37,17 @@ def split(estimator: Any, y: np.ndarray, rng: np.random.RandomState) -> tuple[np
 
 
 class Validation:
-    """Measures the validation set after each epoch: its loss, and the score that early stopping goes by."""
+    """What the validation set comes to after each epoch: its loss, and the score that early stopping goes by."""
 
-    def __init__(self, estimator: Any, training: Training, held_out: HeldOut, epochs: ReportedEpochs) -> None:
-        self.estimator, self.held_out, self.session, self.figure = estimator, held_out, epochs.session, epochs.reported
+    def __init__(self, estimator: Any, training: Training, held_out: HeldOut, figure: Figure) -> None:
+        self.estimator, self.held_out, self.figure = estimator, held_out, figure
         self.data = Data(training.network, *held_out)
         scoring = estimator.scoring
         self.scorer = None if scoring in (None, "loss") else check_scoring(estimator, scoring)
 
-    def __call__(self, training: Training) -> None:
+    def judge(self, training: Training, L: float, outputs: np.ndarray) -> None:
+        """See `training.run.Validation`."""
         network, estimator = training.network, self.estimator
-        L, outputs = evaluate(self.session, self.data.parts())
         loss = self.figure.of(L, 0.0, self.data.y, self.data.sample_weight)
         training.history.validation_loss.append(loss)
         estimator.validation_loss_curve_.append(loss)

@@ -124,9 +124,9 @@ def prepare(
     epochs = _epochs(estimator, network, Data(network, X, y, sample_weight), rng)
     training = Training(network, History(), 1 if incremental else estimator.max_iter)
     stopping.begin(estimator, network, first=first, validates=held_out is not None)
-    validate = None
+    validation = None
     if held_out is not None:
-        validate = Validation(estimator, training, held_out, epochs)
+        validation = Validation(estimator, training, held_out, epochs.reported)
     report = [Report(bar=not incremental)] if estimator.verbose else []
     kept = [keeper] if keeper else []
     callbacks = [*report, stopping.Bookkeeping(estimator, len(epochs.data)), *kept, *(estimator.callbacks or ())]
@@ -135,7 +135,7 @@ def prepare(
         keeper.keep_training(training, **checkpoints.parts(estimator))
 
     def descend() -> None:
-        Run(training, epochs, validate, callbacks, rng if estimator.shuffle else None).train()
+        Run(training, epochs, validation, callbacks, rng if estimator.shuffle else None).train()
         if training.history.stopped is None and not incremental:
             stopping.warn_unless_converged(estimator.max_iter)
         if not incremental:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -190,7 +190,7 @@ class Keeper:
             self.lock.release()
             raise
 
-    def __enter__(self) -> "Keeper":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

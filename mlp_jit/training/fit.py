@@ -3,22 +3,21 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from functools import partial
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from .. import validation
 from ..engines import DEFAULT, ENGINES
-from ..engines.contract import Recipe, Regularization, Session
+from ..engines.contract import Recipe, Regularization
 from ..network import Network, generator
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Cosine, Schedule
 from .callbacks import Callback, EarlyStopping
 from .checkpoint import Attributes, Checkpoint, EpochKeeper, Part, Whole, described
 from .data import Data
-from .epochs import Epochs, evaluate
+from .epochs import Epochs
 from .history import History, Training
 from .run import Run
 
@@ -113,10 +112,43 @@ def fit(
     UserWarning
         On Ctrl-C: the fit stops, the network keeping every finished step (or the best, with early stopping).
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network: expected a Network, got {network!r}")
-    data = Data(network, X, y, sample_weight)
-    held_out = _held_out(network, validation_data)
+    with ExitStack() as held:
+        run = prepare(
+            network, data_of(network, X, y, sample_weight), held_out_of(network, validation_data), held,
+            optimizer=optimizer, learning_rate=learning_rate, schedule=schedule, batch_size=batch_size, epochs=epochs,
+            shuffle=shuffle, l2=l2, l2_per_sample=l2_per_sample, dropout=dropout, clip_norm=clip_norm,
+            clip_value=clip_value, early_stopping=early_stopping, engine=engine, n_threads=n_threads,
+            callbacks=callbacks, random_state=random_state, checkpoint=checkpoint,
+        )  # fmt: skip
+        run.train()
+    return run.training.history
+
+
+def prepare(
+    network: Network,
+    data: Data,
+    held_out: Data | None,
+    held: ExitStack,
+    *,
+    optimizer: str | Optimizer,
+    learning_rate: float,
+    schedule: str | Schedule,
+    batch_size: int,
+    epochs: int,
+    shuffle: bool,
+    l2: float,
+    l2_per_sample: bool,
+    dropout: float | Sequence[float],
+    clip_norm: float | None,
+    clip_value: float | None,
+    early_stopping: int | EarlyStopping | None,
+    engine: str,
+    n_threads: int | None,
+    callbacks: Iterable[Callback],
+    random_state: int | np.random.Generator | np.random.RandomState | None,
+    checkpoint: str | os.PathLike | Checkpoint | None = None,
+) -> Run:
+    """All checks of what `fit` is asked for, and all that training starts from. A checkpoint is held by the context."""
     stepper: Optimizer = validation.instance("optimizer", optimizer, OPTIMIZERS, Optimizer)
     epochs, history = validation.integer("epochs", epochs, 0), History()
     pacer = _schedule(schedule, epochs)
@@ -144,23 +176,20 @@ def fit(
             epochs=epochs, shuffle=bool(shuffle), regularization=regularization, engine=engine,
             early_stopping=stopping and (stopping.patience, stopping.tol),
         )  # fmt: skip
-        keeper = EpochKeeper(checkpoint, run_is)
-    with keeper or nullcontext():
-        if keeper:
-            keeper.begin_at(rng)
-        drawn = seed(rng) if np.any(dropout) else 0
-        session = kind(network, Recipe(stepper, batch_size, dataclasses.replace(regularization, seed=drawn), n_threads))
-        runner, training = Epochs(session, data, pacer, rate), Training(network, history, epochs)
-        if keeper:
-            parts: dict[str, Part] = {"optimizer": Whole(stepper), "schedule": Whole(pacer)}
-            if stopping is not None:
-                parts["early_stopping"] = Attributes(stopping, vars(stopping).keys() - {"patience", "tol"})
-            keeper.keep_training(training, **parts)
-            calls.insert(0 if stopping is None else 1, keeper)
-            runner.keeper = keeper
-        validate = None if held_out is None else partial(_validate, session, held_out)
-        Run(training, runner, validate, calls, rng if shuffle else None).train()
-    return history
+        keeper = held.enter_context(EpochKeeper(checkpoint, run_is))
+        keeper.begin_at(rng)
+    drawn = seed(rng) if np.any(dropout) else 0
+    session = kind(network, Recipe(stepper, batch_size, dataclasses.replace(regularization, seed=drawn), n_threads))
+    runner, training = Epochs(session, data, pacer, rate), Training(network, history, epochs)
+    if keeper:
+        parts: dict[str, Part] = {"optimizer": Whole(stepper), "schedule": Whole(pacer)}
+        if stopping is not None:
+            parts["early_stopping"] = Attributes(stopping, vars(stopping).keys() - {"patience", "tol"})
+        keeper.keep_training(training, **parts)
+        calls.insert(0 if stopping is None else 1, keeper)
+        runner.keeper = keeper
+    judged = None if held_out is None else HeldOut(held_out)
+    return Run(training, runner, judged, calls, rng if shuffle else None)
 
 
 def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:
@@ -171,12 +200,25 @@ def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:
     return found
 
 
-def _validate(session: Session, held_out: Data, training: Training) -> None:
-    network, history = training.network, training.history
-    loss, outputs = evaluate(session, held_out.parts())
-    history.validation_loss.append(loss)
-    if network.output in ("softmax", "sigmoid", "step"):
-        history.validation_accuracy.append(accuracy(outputs, held_out.y, one_class=network.output == "softmax"))
+def data_of(network: Network, X: Any, y: Any, sample_weight: Any) -> Data:
+    """Training data. Raises TypeError or ValueError for what does not fit the network."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network: expected a Network, got {network!r}")
+    return Data(network, X, y, sample_weight)
+
+
+class HeldOut:
+    """Validation data: their loss and, where the outputs are classes, the accuracy."""
+
+    def __init__(self, data: Data) -> None:
+        self.data = data
+
+    def judge(self, training: Training, L: float, outputs: np.ndarray) -> None:
+        """See `run.Validation`."""
+        network, history = training.network, training.history
+        history.validation_loss.append(L)
+        if network.output in ("softmax", "sigmoid", "step"):
+            history.validation_accuracy.append(accuracy(outputs, self.data.y, one_class=network.output == "softmax"))
 
 
 def accuracy(outputs: np.ndarray, y: np.ndarray, *, one_class: bool) -> float:
@@ -189,7 +231,8 @@ def accuracy(outputs: np.ndarray, y: np.ndarray, *, one_class: bool) -> float:
     return float(np.mean(((outputs >= 0.5) == (y >= 0.5)).all(axis=1)))
 
 
-def _held_out(network: Network, validation_data: Any) -> Data | None:
+def held_out_of(network: Network, validation_data: Any) -> Data | None:
+    """Validation data, where there are some: (X, y) or (X, y, sample_weight)."""
     if validation_data is None:
         return None
     if not isinstance(validation_data, tuple | list) or len(validation_data) not in (2, 3):

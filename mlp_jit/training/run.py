@@ -1,19 +1,22 @@
 """A fit under way: what happens from epoch to epoch. What its steps are computed by is somebody else's.
 
-`Run.epochs` is a generator: it yields what is to be trained next, and is sent what each step came to. `train` serves
-one by its own session; `mlp_jit.many` serves many together.
+`Run.epochs` is a generator: it yields what is to be computed next, and is sent what that came to. `train` serves one by
+its own session; `mlp_jit.many` serves many together.
 """
 
+import inspect
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
 from ..schedules import Schedule
 from .callbacks import Callback
 from .checkpoint import NOTHING
-from .epochs import Epochs
+from .data import Data
+from .epochs import Epochs, evaluate
 from .history import Training
 
 Rng = np.random.Generator | np.random.RandomState
@@ -31,34 +34,49 @@ class Stretch:
     done: np.ndarray
 
 
+class Validation(Protocol):
+    """A validation set, and what is made of what it comes to after each epoch."""
+
+    data: Data
+
+    def judge(self, training: Training, L: float, outputs: np.ndarray) -> None:
+        """Add figures to the history, from the loss and the outputs (n_samples, n_outputs)."""
+
+
 @dataclass
 class Run:
-    """A checked fit. `validate` adds its figures to the history after each epoch; `rng` is None for no shuffle."""
+    """A checked fit. `rng` is None for no shuffle."""
 
     training: Training
     runner: Epochs
-    validate: Callable[[Training], None] | None
+    validation: Validation | None
     callbacks: Sequence[Callback]
     rng: Rng | None
     started: list[Callback] = field(default_factory=list, init=False)
+    interrupted: bool = field(default=False, init=False)
 
     def train(self) -> None:
         """All of it, by its own session."""
-        epochs, figures, error = self.epochs(), None, None
+        epochs, answer, error = self.epochs(), None, None
         while True:
             try:
-                stretch = epochs.throw(error) if error else epochs.send(figures)
-                error = None
-                figures = self.runner.train(stretch.orders, stretch.rates, stretch.done)
+                wanted = epochs.throw(error) if error else epochs.send(answer)
+                error, answer = None, self.serve(wanted)
             except StopIteration:
                 return
             except BaseException as raised:  # by a step, which the run is told of
-                if epochs.gi_frame is None:  # by the run itself
+                if inspect.getgeneratorstate(epochs) == inspect.GEN_CLOSED:  # by the run itself
                     raise
                 error = raised
 
-    def epochs(self) -> Generator[Stretch, np.ndarray, None]:
-        """Epoch after epoch: yields stretches, and is sent figures (epochs, steps, 3); see `contract.FIGURES`."""
+    def serve(self, wanted: Stretch | Data) -> Any:
+        """What it is to be sent: the figures of steps, (epochs, steps, 3), or (L, outputs) over validation data."""
+        if isinstance(wanted, Stretch):
+            return self.runner.train(wanted.orders, wanted.rates, wanted.done)
+        return evaluate(self.runner.session, wanted.parts())
+
+    def epochs(self) -> Generator[Stretch | Data, Any, None]:
+        """Epoch after epoch: yields what it wants, and is sent what `serve` says."""
         history, keeper, ended = self.training.history, self.runner.keeper, False
         if keeper and keeper.done:
             keeper.restore()
@@ -78,7 +96,7 @@ class Run:
         except KeyboardInterrupt:
             if keeper:
                 keeper.end()
-            history.stopped = interrupted(len(history.loss))
+            self.interrupted, history.stopped = True, interrupted(len(history.loss))
         except BaseException:
             if keeper:
                 keeper.end()
@@ -88,11 +106,11 @@ class Run:
         if keeper and ended:
             keeper.write(done=True)
 
-    def _stretch(self, order: np.ndarray, done: np.ndarray) -> Generator[Stretch, np.ndarray, np.ndarray]:
+    def _stretch(self, order: np.ndarray, done: np.ndarray) -> Generator[Stretch | Data, Any, np.ndarray]:
         """Some epochs, several where nobody looks between them; returns the order of the last one."""
         history, first = self.training.history, len(self.training.history.loss)
         count = self._at_once(self.training.epochs - first) if len(done) == 0 else 1
-        before = self._state() if count > 1 else None
+        before = self._state() if count > 1 else ()
         while True:
             orders = self._orders(order, count, goes_on=len(done) > 0)
             rates = self.runner.rates(first, count)
@@ -107,8 +125,9 @@ class Run:
             count = last + 1
         history.loss.extend(losses)
         history.learning_rate.extend(rates[:, -1].tolist())
-        if self.validate is not None:
-            self.validate(self.training)
+        if self.validation is not None:
+            loss, outputs = yield self.validation.data
+            self.validation.judge(self.training, loss, outputs)
         self.runner.schedule.observe(history.watched[-1])
         for callback in self.callbacks:
             callback.on_epoch(self.training)
@@ -133,7 +152,7 @@ class Run:
     def _at_once(self, left: int) -> int:
         """How many epochs are trained before anybody looks."""
         hears = type(self.runner.schedule).observe is not Schedule.observe
-        looks = self.validate is not None or self.callbacks or self.runner.keeper or hears
+        looks = self.validation is not None or self.callbacks or self.runner.keeper or hears
         return 1 if looks else min(left, self.runner.epochs_at_once())
 
     def _state(self) -> tuple:
@@ -154,12 +173,12 @@ class Run:
             stand_at(self.rng, rng_state)
 
 
-def stands_at(rng: Rng) -> object:
+def stands_at(rng: Rng) -> Any:
     """Where a generator stands."""
     return rng.bit_generator.state if isinstance(rng, np.random.Generator) else rng.get_state(legacy=False)
 
 
-def stand_at(rng: Rng, state: object) -> None:
+def stand_at(rng: Rng, state: Any) -> None:
     """Put a generator to where it stood."""
     if isinstance(rng, np.random.Generator):
         rng.bit_generator.state = state

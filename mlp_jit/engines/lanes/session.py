@@ -95,7 +95,7 @@ class Session:
     def evaluate(self, samples: Samples) -> tuple[float, np.ndarray]:
         N = float(samples.sample_weight.sum(dtype=np.float64))
         outputs = self._outputs(samples, N, self._loss())
-        return float(self._words("block_loss", -(-len(outputs) // self._plans.S)).sum()), outputs
+        return float(np.cumsum(self._words("block_loss", -(-len(outputs) // self._plans.S)))[-1]), outputs
 
     def outputs(self, X: Any) -> np.ndarray:
         """E1: the outputs (N, outputs) for X (N, inputs)."""

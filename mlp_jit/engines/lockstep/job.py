@@ -26,8 +26,8 @@ JOB = record_of(
     "program pack_task lace unlace plan_step start_gradient load forward drop_layer judge backward update report",
     # and of the equations and the small steps around them
     "lace_numbers unlace_numbers load_lane gather write_outputs weigh coefficients copy_lane penalty_of figure",
-    "add_losses start_at_zero penalise squares_of clip shrink_by_norm scale drop_lane drop optimizer_step loss_of",
-    "forward_layer weight_gradient hidden_delta",
+    "copy_number add_losses start_at_zero penalise squares_of clip shrink_by_norm scale drop_lane drop optimizer_step",
+    "loss_of forward_layer weight_gradient hidden_delta",
 )
 MEMBER = record_of(
     "params m v settings X y sample_weight order samples stride rates figures t seed dropout out",

@@ -84,6 +84,12 @@ def weigh(sample_weight: Place, order: Integers, used: Size, N: Doubles) -> None
     N[0] = total
 
 
+@routine
+def copy_number(source: Doubles, out: Doubles) -> None:
+    """layout: a number."""
+    out[0] = source[0]
+
+
 @cache
 def coefficients_of(code: int) -> Routine:
     """E6: the optimizer's coefficients of step t, those of lane k."""

@@ -137,7 +137,8 @@ def _sign(builder, x):
 
 
 for _function, _instruction in {
-    operator.add: ir.IRBuilder.fadd, operator.sub: ir.IRBuilder.fsub,
+    operator.add: ir.IRBuilder.fadd, operator.iadd: ir.IRBuilder.fadd,
+    operator.sub: ir.IRBuilder.fsub, operator.isub: ir.IRBuilder.fsub,
     operator.mul: ir.IRBuilder.fmul, operator.truediv: ir.IRBuilder.fdiv,
 }.items():  # fmt: skip
     _lanewise(_function, _instruction, 2)

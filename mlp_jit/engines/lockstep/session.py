@@ -14,7 +14,7 @@ import numpy as np
 from ..._jit import Crossing, Routine, call, kernel, run, run_by_all, threads
 from ...optimizers import COEFFICIENTS
 from ...validation import is_sparse
-from ..contract import Recipe, Samples
+from ..contract import Recipe, Samples, mean_loss
 from ..lanes import routines as of_lanes
 from ..lanes.blueprint import TASK_ROWS, divide
 from ..lanes.caches import first_cache, second_cache
@@ -88,13 +88,31 @@ class Session:
         networks["rates"] = [address(of_one) for of_one in rates]
         networks["figures"] = address(figures) + figures.strides[0] * np.arange(len(who))
         networks["t"] = [self.members[k].recipe.optimizer.t for k in who]
-        batch_size, steps_of = self.recipe.batch_size, epochs * epoch_steps
-        self._set(
-            program=steps.work.address(), pack_task=steps.train_pack.address(), batch_size=batch_size, steps=steps_of, epoch_steps=epoch_steps,
-        )  # fmt: skip
-        self._enter(networks, steps_of * batch_size)
+        count = epochs * epoch_steps
+        self.job["steps"], self.job["epoch_steps"] = count, epoch_steps
+        self._enter(self.job, networks, count * self.recipe.batch_size)
         for k in who:
-            self.members[k].recipe.optimizer.t += steps_of
+            self.members[k].recipe.optimizer.t += count
+
+    def evaluate(self, who: np.ndarray, samples: Sequence[Samples]) -> list[tuple[float, np.ndarray]]:
+        """E1-E2: for each of the members `who` (L, outputs) over all rows of its samples, as `training.epochs.evaluate`.
+
+        X has to be dense, and all of it aligned.
+        """
+        networks, order = self.networks[who], np.arange(max(len(part.y) for part in samples))
+        figures = np.array([[float(part.sample_weight.sum(dtype=np.float64)), 0, 0] for part in samples])
+        outputs = [np.empty_like(part.y) for part in samples]
+        for name in ("X", "y"):
+            networks[name] = [address(getattr(part, name)) // self.item for part in samples]
+        networks["sample_weight"] = [address(part.sample_weight) for part in samples]
+        networks["samples"] = [len(part.y) for part in samples]
+        networks["order"], networks["out"] = address(order), [address(out) for out in outputs]
+        networks["figures"] = address(figures) + figures.strides[0] * np.arange(len(who))
+        job = self.job.copy()
+        job["pack_task"], job["steps"], job["epoch_steps"] = steps.evaluate_pack.address(), 0, 1
+        job["batch_size"], job["penalises"], job["drops"], job["h"] = order.size, False, False, job["a"]
+        self._enter(job, networks, order.size)
+        return [(mean_loss(figure[None]), out) for figure, out in zip(figures, outputs, strict=True)]
 
     # ----------------------------------------------------------------------------------- what is made once
 
@@ -130,6 +148,7 @@ class Session:
         starts["h"] = starts["h"] if any(rules.dropout) else starts["a"]
         self._set(**starts)
         self._set(
+            program=steps.work.address(), pack_task=steps.train_pack.address(), batch_size=self.recipe.batch_size,
             item=self.item, lanes=self.L, top=len(plan.sizes) - 1, layers=address(self.layers), rows=self.rows,
             loss_parameters=address(plan.loss_parameters), n_params=plan.params.size, tasks=address(self.tasks),
             n_tasks=len(self.tasks), S=self.S, half=self.item * max(plan.sizes) * self.rows * self.L,
@@ -142,7 +161,9 @@ class Session:
         )  # fmt: skip
         self._use(steps, "lace unlace plan_step start_gradient load forward drop_layer judge backward update report")
         self._use(tiles, "forward_layer weight_gradient hidden_delta")
-        self._use(routines, "load_lane gather weigh copy_lane figure add_losses start_at_zero")
+        self._use(
+            routines, "load_lane gather weigh copy_number copy_lane figure add_losses start_at_zero write_outputs"
+        )
         if rules.l2 > 0:
             self._use(routines, "penalty_of penalise")
         if any(rules.dropout):
@@ -196,7 +217,7 @@ class Session:
 
     # ----------------------------------------------------------------------------------- calls
 
-    def _enter(self, networks: np.ndarray, samples: int) -> None:
+    def _enter(self, job: np.ndarray, networks: np.ndarray, samples: int) -> None:
         """Run the job's program for these networks, each going through so many samples."""
         count = len(networks)
         packs = -(-count // self.L)
@@ -205,13 +226,10 @@ class Session:
         workers = min(threads(self.n_threads), packs) if work >= PARALLEL_WORK else 1
         if self.rooms.size < workers * self.room_bytes:
             self.rooms = self._rooms(workers)
-        start = address(self.rooms)
-        self._set(
-            members=address(networks), count=count, packs=packs, workers=workers, room=start + -start % 64,
-            counters=address(counters := np.zeros((1 + workers) * LINE, np.int64)),
-        )  # fmt: skip
-        call(enter, self.job.view(np.int64), n_threads=self.n_threads, parallel=workers > 1)
-        del counters
+        start, counters = address(self.rooms), np.zeros((1 + workers) * LINE, np.int64)
+        job["members"], job["count"], job["packs"], job["workers"] = address(networks), count, packs, workers
+        job["room"], job["counters"] = start + -start % 64, address(counters)
+        call(enter, job.view(np.int64), n_threads=self.n_threads, parallel=workers > 1)
 
     def _rooms(self, workers: int) -> np.ndarray:
         """Rooms for so many workers, each with its row of ones."""

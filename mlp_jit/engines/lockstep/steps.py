@@ -60,7 +60,7 @@ def evaluate_pack(job: Job, pack: Size, room: Size) -> None:
         run(job.load, job, pack, n_0, rows, room)
         run(job.forward, job, pack, 0, rows, room)
         run(job.judge, job, n_0, rows, n_0 + rows >= most_used, room)
-        a = room + job.h + job.item * output.unit * rows * lanes
+        a = room + job.a + job.item * output.unit * rows * lanes
         for k in range(mine):
             used, out = integers(room + job.used)[k] - n_0, member_at(job.members, pack + k).out
             if used > 0:
@@ -114,7 +114,10 @@ def plan_step(job: Job, pack: Size, step: Size, room: Size) -> None:
         integers(room + job.loss)[k] = 0
         integers(room + job.block_loss)[k] = 0
         integers(room + job.squares)[k] = 0
-        run(job.weigh, member.sample_weight, first[k], used[k], N)
+        if job.steps:
+            run(job.weigh, member.sample_weight, first[k], used[k], N)
+        else:
+            run(job.copy_number, member.figures, N)
         if job.penalises:
             run(job.penalty_of, member.l2, job.per_sample, N, k, room + job.lambdas)
         if job.steps:

@@ -148,9 +148,14 @@ def epoch_by_epoch(epoch: int, batch_size: int, order: np.ndarray, places: np.nd
 
 def mean_loss(figures: np.ndarray) -> float:
     """Σ N (ℓ + penalty) / Σ N over batches, figures (steps, 3), summed in their order; 0 where all weighed nothing."""
-    if len(figures) == 1:  # a quarter of an epoch that is one small step
-        (figure,) = figures.tolist()
-        return figure[N] * (figure[LOSS] + figure[PENALTY]) / figure[N] if figure[N] > 0 else 0.0
-    weight = np.cumsum(figures[:, N])[-1]
-    total = np.cumsum(figures[:, N] * (figures[:, LOSS] + figures[:, PENALTY]))[-1]
-    return float(total / weight) if weight > 0 else 0.0
+    return mean_losses(figures[None])[0]
+
+
+def mean_losses(figures: np.ndarray) -> list[float]:
+    """`mean_loss` of each epoch, figures (epochs, steps, 3)."""
+    weight = figures[..., N]
+    weighted = weight * (figures[..., LOSS] + figures[..., PENALTY])
+    if figures.shape[1] > 1:
+        weight, weighted = np.cumsum(weight, axis=1), np.cumsum(weighted, axis=1)
+    pairs = zip(weighted[:, -1].tolist(), weight[:, -1].tolist(), strict=True)
+    return [total / of_all if of_all > 0 else 0.0 for total, of_all in pairs]

@@ -44,7 +44,10 @@ class ReportedEpochs(Epochs):
 
     reported: Figure
 
-    def end_epoch(self, figures: np.ndarray, order: np.ndarray) -> float:
+    def end_epochs(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
+        return [self._figure(*of_epoch) for of_epoch in zip(figures, orders, strict=True)]
+
+    def _figure(self, figures: np.ndarray, order: np.ndarray) -> float:
         starts, weight = np.arange(0, order.size, self.batch_size), figures[:, N]
         counts = weight > 0  # a batch that weighs nothing comes to nothing
         of_batch = np.where(counts, figures[:, LOSS] / self.reported.outputs + figures[:, PENALTY], 0)

@@ -93,9 +93,9 @@ class DescentEpochs(ReportedEpochs):
         self.learning_rate = self.descent.learning_rate
         return super().rates(self.descent.epochs, count)
 
-    def end_epoch(self, figures: np.ndarray, order: np.ndarray) -> float:
-        self.descent.epochs += 1
-        return super().end_epoch(figures, order)
+    def end_epochs(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
+        self.descent.epochs += len(orders)
+        return super().end_epochs(figures, orders)
 
 
 def prepare(

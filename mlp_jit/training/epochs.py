@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..engines.contract import FIGURES, Samples, Session, mean_loss
+from ..engines.contract import FIGURES, Samples, Session, mean_loss, mean_losses
 from ..schedules import Schedule
 from .checkpoint import NOTHING, EpochKeeper
 from .data import Data
@@ -84,9 +84,9 @@ class Epochs:
         self.timed = True
         self.steps_per_call = max(1, int(SECONDS_PER_CALL / max(seconds / steps, 1e-9)))
 
-    def end_epoch(self, figures: np.ndarray, order: np.ndarray) -> float:
-        """The mean loss of an epoch whose steps, (steps, 3), came to this."""
-        return mean_loss(figures)
+    def end_epochs(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
+        """The mean loss of each epoch, whose steps came to these figures (epochs, steps, 3)."""
+        return mean_losses(figures)
 
 
 def evaluate(session: Session, parts: Iterable[Samples]) -> tuple[float, np.ndarray]:

@@ -5,6 +5,7 @@ its own session; `mlp_jit.many` serves many together.
 """
 
 import inspect
+import math
 import warnings
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
@@ -117,8 +118,8 @@ class Run:
             if self.runner.keeper:
                 self.runner.keeper.begin(orders[0])
             figures = yield Stretch(orders, rates, done)
-            losses = [self.runner.end_epoch(figures[k], orders[k]) for k in range(count)]
-            last = next((k for k, loss in enumerate(losses) if not np.isfinite(loss)), count - 1)
+            losses = self.runner.end_epochs(figures, orders)
+            last = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), count - 1)
             if last == count - 1:
                 break
             self._put_back(before)  # and once more, as far as the first epoch that was too much

@@ -5,6 +5,8 @@ loss_curve_ is averaged over the outputs (but for L2), its Poisson loss has y lo
 best, and an epoch's figure is the mean over batches by their rows, not by their weights.
 """
 
+from functools import cached_property
+
 import numpy as np
 
 from ..engines.contract import LOSS, PENALTY, N
@@ -44,14 +46,18 @@ class ReportedEpochs(Epochs):
 
     reported: Figure
 
-    def end_epochs(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
-        return [self._figure(*of_epoch) for of_epoch in zip(figures, orders, strict=True)]
-
-    def _figure(self, figures: np.ndarray, order: np.ndarray) -> float:
-        starts, weight = np.arange(0, order.size, self.batch_size), figures[:, N]
+    def losses(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
+        starts, weight = np.arange(0, orders.shape[1], self.batch_size), figures[..., N]
         counts = weight > 0  # a batch that weighs nothing comes to nothing
-        of_batch = np.where(counts, figures[:, LOSS] / self.reported.outputs + figures[:, PENALTY], 0)
+        of_batch = np.where(counts, figures[..., LOSS] / self.reported.outputs + figures[..., PENALTY], 0)
         if self.reported.is_poisson:
-            of_samples = self.reported.offsets(self.data.y[order]) * self.data.sample_weight[order]
-            of_batch += np.divide(np.add.reduceat(of_samples, starts), weight, out=np.zeros(len(starts)), where=counts)
-        return float(np.average(of_batch, weights=np.diff([*starts, order.size])))
+            of_samples = self._offsets[orders] * self.data.sample_weight[orders]
+            of_batches = np.add.reduceat(of_samples, starts, axis=1)
+            of_batch += np.divide(of_batches, weight, out=np.zeros_like(of_batch), where=counts)
+        rows = np.diff([*starts, orders.shape[1]])
+        found: list[float] = np.average(of_batch, axis=1, weights=rows).tolist()
+        return found
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        return self.reported.offsets(self.data.y)

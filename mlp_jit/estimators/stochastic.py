@@ -2,7 +2,6 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -93,9 +92,12 @@ class DescentEpochs(ReportedEpochs):
         self.learning_rate = self.descent.learning_rate
         return super().rates(self.descent.epochs, count)
 
-    def end_epochs(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
-        self.descent.epochs += len(orders)
-        return super().end_epochs(figures, orders)
+    @property
+    def follows(self) -> bool:  # type: ignore[override]
+        return self.descent.rule is not None
+
+    def end_epoch(self) -> None:
+        self.descent.epochs += 1
 
 
 def prepare(
@@ -109,7 +111,7 @@ def prepare(
     *,
     first: bool,
     incremental: bool,
-) -> Callable[[], None]:
+) -> "Descending":
     """What trains `network` and writes what was learnt into the estimator's attributes; one epoch if `incremental`."""
     if incremental and estimator.early_stopping:
         raise ValueError("partial_fit does not support early_stopping=True")
@@ -134,14 +136,30 @@ def prepare(
         epochs.keeper = keeper
         keeper.keep_training(training, **checkpoints.parts(estimator))
 
-    def descend() -> None:
-        Run(training, epochs, validation, callbacks, rng if estimator.shuffle else None).train()
-        if training.history.stopped is None and not incremental:
-            stopping.warn_unless_converged(estimator.max_iter)
-        if not incremental:
-            del estimator._session
+    return Descending(
+        estimator, Run(training, epochs, validation, callbacks, rng if estimator.shuffle else None), incremental
+    )
 
-    return descend
+
+@dataclasses.dataclass
+class Descending:
+    """A prepared fit: called, it trains; one that is trained by others is only to be ended."""
+
+    estimator: Any
+    run: Run
+    incremental: bool
+
+    def __call__(self) -> None:
+        self.run.train()
+        self.end()
+
+    def end(self) -> None:
+        """Warn of epochs that were not enough, and let go of the room."""
+        if self.incremental:
+            return
+        if self.run.training.history.stopped is None:
+            stopping.warn_unless_converged(self.estimator.max_iter)
+        del self.estimator._session
 
 
 def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomState) -> DescentEpochs:

@@ -39,6 +39,8 @@ def begin(estimator: Any, network: Network, *, first: bool, validates: bool) -> 
 class Bookkeeping(Callback):
     """Writes each epoch into the estimator's attributes, stops the fit by the rule, and puts the best weights back."""
 
+    looks = False  # but for early stopping, which comes with a validation set
+
     def __init__(self, estimator: Any, n_samples: int) -> None:
         self.estimator, self.n_samples = estimator, n_samples
 
@@ -104,5 +106,5 @@ def warn_unless_converged(max_iter: int) -> None:
     warnings.warn(
         f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't converged yet.",
         ConvergenceWarning,
-        stacklevel=5,
+        stacklevel=6,
     )

@@ -10,7 +10,13 @@ from .history import Training
 
 
 class Callback:
-    """Three moments of a fit. `training` has `network`, `history`, `epochs` and `stop(reason)`."""
+    """Three moments of a fit. `training` has `network`, `history`, `epochs` and `stop(reason)`.
+
+    Where `looks` is False, `on_epoch` goes by the figures alone: then it may hear of an epoch when the network is some
+    epochs further. Where it stops the fit, the network is again that of the epoch.
+    """
+
+    looks = True
 
     def on_start(self, training: Training) -> None:
         """Before the first epoch."""
@@ -62,6 +68,8 @@ class Progress(Callback):
 
     Plain lines come about ten times a fit. `file` is where they go, standard error by default.
     """
+
+    looks = False
 
     def __init__(self, file: Any = None) -> None:
         self.file = file

@@ -15,11 +15,17 @@ from .checkpoint import NOTHING, EpochKeeper
 from .data import Data
 
 SECONDS_PER_CALL = 0.1
+IN_VAIN = 0.05  # of a call
 ORDERS_AT_ONCE = 1 << 17  # samples in the orders of one call, 1 MB
 
 
 class Epochs:
-    """Trains by a session, with a schedule's share of the learning rate at each step."""
+    """Trains by a session, with a schedule's share of the learning rate at each step.
+
+    `follows` says whether the learning rate itself goes by what each epoch comes to.
+    """
+
+    follows = False
 
     def __init__(self, session: Session, data: Data, schedule: Schedule, learning_rate: float) -> None:
         self.session, self.data = session, data
@@ -41,11 +47,14 @@ class Epochs:
         """Batches of all samples."""
         return -(-len(self.data) // self.batch_size)
 
-    def epochs_at_once(self) -> int:
-        """How many epochs the next call may take: one before any was timed, and of a slice of X."""
+    def epochs_at_once(self, *, may_stop: bool) -> int:
+        """How many epochs the next call may take: one before any was timed, and of a slice of X; not much more than
+        what Python takes for them where a fit that `may_stop` could have trained them in vain.
+        """
         if not self.timed or not self.data.whole:
             return 1
-        return max(1, min(self.steps_per_call // self.steps_per_epoch, self.orders_at_once // len(self.data)))
+        steps = int(self.steps_per_call * (IN_VAIN if may_stop else 1))
+        return max(1, min(steps // self.steps_per_epoch, self.orders_at_once // len(self.data)))
 
     def train(self, orders: np.ndarray, rates: np.ndarray, done: np.ndarray = NOTHING) -> np.ndarray:
         """A step for each of `rates` (epochs, steps) on the samples of `orders` (epochs, n_samples): its figures,
@@ -84,7 +93,10 @@ class Epochs:
         self.timed = True
         self.steps_per_call = max(1, int(SECONDS_PER_CALL / max(seconds / steps, 1e-9)))
 
-    def end_epochs(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
+    def end_epoch(self) -> None:
+        """An epoch has ended."""
+
+    def losses(self, figures: np.ndarray, orders: np.ndarray) -> list[float]:
         """The mean loss of each epoch, whose steps came to these figures (epochs, steps, 3)."""
         return mean_losses(figures)
 

@@ -109,34 +109,45 @@ class Run:
 
     def _stretch(self, order: np.ndarray, done: np.ndarray) -> Generator[Stretch | Data, Any, np.ndarray]:
         """Some epochs, several where nobody looks between them; returns the order of the last one."""
-        history, first = self.training.history, len(self.training.history.loss)
-        count = self._at_once(self.training.epochs - first) if len(done) == 0 else 1
+        history, ended = self.training.history, 0
+        count = self._at_once(self.training.epochs - len(history.loss)) if len(done) == 0 else 1
         before = self._state() if count > 1 else ()
-        while True:
-            orders = self._orders(order, count, goes_on=len(done) > 0)
-            rates = self.runner.rates(first, count)
-            if self.runner.keeper:
-                self.runner.keeper.begin(orders[0])
-            figures = yield Stretch(orders, rates, done)
-            losses = self.runner.end_epochs(figures, orders)
-            last = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), count - 1)
-            if last == count - 1:
+        orders, rates, losses = yield from self._trained(order, done, count)
+        for loss, rate in zip(losses, rates[:, -1].tolist(), strict=True):
+            history.loss.append(loss)
+            history.learning_rate.append(rate)
+            if self.validation is not None:
+                L, outputs = yield self.validation.data
+                self.validation.judge(self.training, L, outputs)
+            self._end_epoch(loss)
+            ended += 1
+            if history.stopped:
                 break
-            self._put_back(before)  # and once more, as far as the first epoch that was too much
-            count = last + 1
-        history.loss.extend(losses)
-        history.learning_rate.extend(rates[:, -1].tolist())
-        if self.validation is not None:
-            loss, outputs = yield self.validation.data
-            self.validation.judge(self.training, loss, outputs)
+        if ended < count:  # the others were too much
+            self._put_back(before)
+            orders, _, _ = yield from self._trained(order, done, ended)
+        return orders[-1]
+
+    def _trained(self, order: np.ndarray, done: np.ndarray, count: int) -> Generator[Stretch, Any, tuple]:
+        """So many epochs: their orders, rates and losses."""
+        orders = self._orders(order, count, goes_on=len(done) > 0)
+        rates = self.runner.rates(len(self.training.history.loss), count)
+        if self.runner.keeper:
+            self.runner.keeper.begin(orders[0])
+        figures = yield Stretch(orders, rates, done)
+        return orders, rates, self.runner.losses(figures, orders)
+
+    def _end_epoch(self, loss: float) -> None:
+        """All that comes after an epoch, whose figures stand in the history."""
+        history = self.training.history
+        self.runner.end_epoch()
         self.runner.schedule.observe(history.watched[-1])
         for callback in self.callbacks:
             callback.on_epoch(self.training)
-        if not np.isfinite(losses[-1]):
-            history.stopped = f"the loss was {losses[-1]} in epoch {len(history.loss)}"
+        if not math.isfinite(loss):
+            history.stopped = f"the loss was {loss} in epoch {len(history.loss)}"
             warnings.warn(f"fit stopped: {history.stopped}; try a smaller learning_rate, standardised inputs or "
-                          "clip_norm", RuntimeWarning, stacklevel=5)  # fmt: skip
-        return orders[-1]
+                          "clip_norm", RuntimeWarning, stacklevel=6)  # fmt: skip
 
     def _orders(self, order: np.ndarray, count: int, *, goes_on: bool) -> np.ndarray:
         """Of the next epochs, (count, n_samples)."""
@@ -151,10 +162,12 @@ class Run:
     # ----------------------------------------------------------------------------------- several epochs at once
 
     def _at_once(self, left: int) -> int:
-        """How many epochs are trained before anybody looks."""
+        """How many epochs are trained before anybody looks: few where one of them may turn out to be the last."""
         hears = type(self.runner.schedule).observe is not Schedule.observe
-        looks = self.validation is not None or self.callbacks or self.runner.keeper or hears
-        return 1 if looks else min(left, self.runner.epochs_at_once())
+        looks = any(callback.looks for callback in self.callbacks)
+        if self.validation is not None or self.runner.keeper or self.runner.follows or hears or looks:
+            return 1
+        return min(left, self.runner.epochs_at_once(may_stop=len(self.callbacks) > 0))
 
     def _state(self) -> tuple:
         """What an epoch changes."""

@@ -8,9 +8,11 @@ import inspect
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,10 +23,11 @@ from ..engines.contract import FIGURES
 from ..engines.lanes.session import Session
 from ..training.data import Data
 from ..training.epochs import ORDERS_AT_ONCE
-from ..training.run import Run
+from ..training.run import Run, Stretch
 
-FEW = 4  # networks of a kind below which each goes alone: a pack takes as long as one of some width does
 MOST_ORDERS = 1 << 23  # samples in the orders of one call of all networks, 64 MB
+PATIENCE = 1.0  # seconds of calls before a network is tried alone
+TRIES = 3  # calls, of which the fastest counts
 
 
 def train_together(runs: Sequence[Run], n_threads: int | None = None) -> None:
@@ -33,15 +36,22 @@ def train_together(runs: Sequence[Run], n_threads: int | None = None) -> None:
     Raises what a callback raises; the others are ended as after Ctrl-C. Ctrl-C ends all of them, each with what it has
     learnt so far.
     """
-    kinds: dict[Any, list[Run]] = defaultdict(list)
+    kinds: dict[Any, list[Fit]] = defaultdict(list)
     for run in runs:
-        kinds[_kind(run)].append(run)
+        kinds[_kind(run)].append(Fit(run))
     alone = kinds.pop(None, [])
-    for kind in [kind for kind, of_kind in kinds.items() if len(of_kind) < FEW]:
-        alone += kinds.pop(kind)
-    for of_kind in kinds.values():
-        Lockstep(of_kind, n_threads).train()
-    _train_each(alone, n_threads)
+    everyone = [*alone, *chain.from_iterable(kinds.values())]
+    try:
+        for fits in kinds.values():
+            alone += Lockstep(fits, n_threads).train()
+        _train_each(alone, n_threads)
+    except KeyboardInterrupt:
+        for fit in everyone:
+            fit.end()
+    except BaseException:
+        for fit in everyone:
+            fit.end()
+        raise
 
 
 def _kind(run: Run) -> Any:
@@ -54,32 +64,94 @@ def _kind(run: Run) -> Any:
     return kind and (kind, runner.steps_per_epoch)
 
 
-class Lockstep:
-    """Runs of one kind."""
+class Fit:
+    """A run's generator, and what it wants: a `run.Stretch`, or validation data; None before it begins and in the end.
 
-    def __init__(self, runs: Sequence[Run], n_threads: int | None) -> None:
-        self.runs, self.fits = runs, [Fit(run) for run in runs]
-        members = [lockstep.Member(run.runner.session.plan, run.runner.session.recipe, run.runner.data.samples)
-                   for run in runs]  # fmt: skip
-        self.session = lockstep.Session(members, n_threads)
-        for run in runs:
-            run.runner.orders_at_once = min(ORDERS_AT_ONCE, MOST_ORDERS // len(runs))
+    KeyboardInterrupt comes out of it where Ctrl-C has reached the run itself, and ended it.
+    """
 
-    def train(self) -> None:
-        """All of them, to the end of the last."""
+    def __init__(self, run: Run) -> None:
+        self.run, self.epochs = run, run.epochs()
+        self.wants: Any = None
+
+    def go_on(self, answer: Any = None) -> None:
+        """Send it what it wanted."""
         try:
-            for fit in self.fits:
-                fit.go_on()
-            while waiting := self._waiting():
-                self._serve(waiting)
-        except BaseException as error:  # of one of them, or Ctrl-C
-            self._end(error)
+            self.wants = self.epochs.send(answer)
+        except StopIteration:
+            self.wants = None
+            if self.run.interrupted:
+                raise KeyboardInterrupt from None
 
-    def _waiting(self) -> list[int]:
-        """Which are still under way. KeyboardInterrupt where Ctrl-C reached one of them itself."""
-        if any(fit.interrupted for fit in self.fits):
-            raise KeyboardInterrupt
-        return [k for k, fit in enumerate(self.fits) if fit.wants is not None]
+    def end(self) -> None:
+        """As Ctrl-C does, if it has not come to its end."""
+        with suppress(KeyboardInterrupt):
+            if inspect.getgeneratorstate(self.epochs) == inspect.GEN_CREATED:
+                self.go_on()  # so that it hears of it
+        if inspect.getgeneratorstate(self.epochs) == inspect.GEN_SUSPENDED:
+            with suppress(StopIteration):
+                self.epochs.throw(KeyboardInterrupt())
+        self.wants = None
+
+
+class Lockstep:
+    """Fits of one kind, as many at once as there are lanes.
+
+    A pack takes as long for one network as for all its lanes, and wide layers fill the registers of the lanes engine,
+    too: so its share of the time that as many networks take alone is guessed at first, and measured where it counts.
+    Those that are faster alone leave: all, or the few that are left over.
+    """
+
+    def __init__(self, fits: Sequence[Fit], n_threads: int | None) -> None:
+        self.fits, self.runs = list(fits), [fit.run for fit in fits]
+        sessions = [run.runner.session for run in self.runs]
+        members = [lockstep.Member(session.plan, session.recipe, run.runner.data.samples)
+                   for session, run in zip(sessions, self.runs, strict=True)]  # fmt: skip
+        self.session = lockstep.Session(members, n_threads)
+        self.share = (
+            np.log10(self.session.plan.params.size) / 3 - 0.25
+        )  # as measured on a Zen 5, from 2-8-2 to 64-100-10
+        self.seconds, self.of_pack, self.of_one = 0.0, np.inf, [np.inf]
+        for run in self.runs:
+            run.runner.orders_at_once = min(ORDERS_AT_ONCE, MOST_ORDERS // len(self.runs))
+
+    def train(self) -> list[Fit]:
+        """To the end of all but those that it returns, which are to go on alone."""
+        left_over: list[Fit] = []
+        here = self._stay(list(range(len(self.fits))), left_over)
+        for k in here:
+            self.fits[k].go_on()
+        while here:
+            self._serve(here)
+            self._measure(here)
+            here = self._stay([k for k in here if self.fits[k].wants is not None], left_over)
+        return left_over
+
+    def _stay(self, here: list[int], left_over: list[Fit]) -> list[int]:
+        """Which of those under way stay."""
+        lanes = self.session.L
+        stay = len(here) - len(here) % lanes
+        if len(here) % lanes > self.share * lanes:
+            stay = len(here)
+        if self.share >= 1:
+            stay = 0
+        left_over += [self.fits[k] for k in here[stay:]]
+        return here[:stay]
+
+    def _measure(self, here: list[int]) -> None:
+        """Once calls have taken a while: serve one alone, what it wants is the same."""
+        if self.seconds < PATIENCE or len(self.of_one) > TRIES:
+            return
+        run, wants = self.runs[here[0]], self.fits[here[0]].wants
+        if isinstance(wants, Stretch) and len(wants.done) == 0:
+            run.runner.session.recipe = replace(run.runner.session.recipe, n_threads=1)
+            at_once, began = run.runner.steps_per_call, time.perf_counter()
+            figures = run.serve(wants)
+            self.of_one.append((time.perf_counter() - began) / wants.rates.size)
+            run.runner.steps_per_call = at_once  # as all others'
+            self.fits[here[0]].go_on(figures)
+        if len(self.of_one) > TRIES:
+            self.share = self.of_pack / (self.session.L * min(self.of_one))
 
     def _serve(self, waiting: list[int]) -> None:
         """What each of these wants, those that want alike together."""
@@ -110,22 +182,22 @@ class Lockstep:
             rates = [np.ascontiguousarray(want.rates[:, part]) for want in wants]
             self.session.train(np.array(who), orders, rates, figures[:, :, part])
             taken = time.perf_counter() - began
+            self._took(taken, epochs * (part.stop - part.start), len(who))
             for runner in runners:
                 runner.took(epochs * (part.stop - part.start), taken)
         for k, of_one in zip(who, figures, strict=True):
             self.fits[k].go_on(of_one)
 
+    def _took(self, seconds: float, steps: int, count: int) -> None:
+        """What a call has taken, and a step of a pack in it."""
+        packs, workers = -(-count // self.session.L), int(self.session.job["workers"][0])
+        self.seconds += seconds
+        self.of_pack = min(self.of_pack, seconds / steps / -(-packs // workers))
+
     def _evaluate(self, who: list[int]) -> None:
         answers = self.session.evaluate(np.array(who), [self.fits[k].wants.samples for k in who])
         for k, answer in zip(who, answers, strict=True):
             self.fits[k].go_on(answer)
-
-    def _end(self, error: BaseException) -> None:
-        """Of the others, each as after Ctrl-C; then raise the error, unless it was just that."""
-        for fit in self.fits:
-            fit.end()
-        if not isinstance(error, KeyboardInterrupt):
-            raise error
 
 
 def _shape(wants: Any) -> Any:
@@ -136,63 +208,29 @@ def _shape(wants: Any) -> Any:
     return wants.rates.shape if len(wants.done) == 0 else None
 
 
-class Fit:
-    """A run's generator: what it wants, None once it has come to its end, and whether Ctrl-C has brought that about."""
-
-    def __init__(self, run: Run) -> None:
-        self.run, self.epochs = run, run.epochs()
-        self.wants: Any = None  # a `run.Stretch`, or validation data
-        self.interrupted = False
-
-    def go_on(self, answer: Any = None) -> None:
-        """Send it what it wanted."""
-        self._resume(self.epochs.send, answer)
-
-    def end(self) -> None:
-        """As Ctrl-C does."""
-        if inspect.getgeneratorstate(self.epochs) == inspect.GEN_SUSPENDED:
-            self._resume(self.epochs.throw, KeyboardInterrupt())
-
-    def _resume(self, how: Callable, value: Any) -> None:
-        try:
-            self.wants = how(value)
-        except StopIteration:
-            self.wants = None
-            self.interrupted = self.run.interrupted
-
-
-def _train_each(runs: Sequence[Run], n_threads: int | None) -> None:
+def _train_each(fits: Sequence[Fit], n_threads: int | None) -> None:
     """Each by its own session: with all threads where there is only one, else a worker each."""
-    workers, stop = min(threads(n_threads), len(runs)), threading.Event()
+    workers, stop = min(threads(n_threads), len(fits)), threading.Event()
     if workers > 1:
-        for run in runs:
-            run.runner.session.recipe = replace(run.runner.session.recipe, n_threads=1)
+        for fit in fits:
+            session = fit.run.runner.session
+            session.recipe = replace(session.recipe, n_threads=1)
 
-    def work(run: Run) -> None:
-        fit = Fit(run)
-        try:
-            if not stop.is_set():
-                fit.go_on()
-            while fit.wants is not None and not stop.is_set():
-                fit.go_on(run.serve(fit.wants))
-            if fit.interrupted:
-                stop.set()
-        except BaseException:
-            stop.set()
-            raise
-        finally:
-            fit.end()
-            del run.runner  # and with it the room of its session
+    def work(fit: Fit) -> None:
+        if fit.wants is None and not stop.is_set():
+            fit.go_on()
+        while fit.wants is not None and not stop.is_set():
+            fit.go_on(fit.run.serve(fit.wants))
+        if fit.wants is None:
+            del fit.run.runner  # and with it the room of its session
 
     if workers <= 1:
-        for run in runs:
-            work(run)
+        for fit in fits:
+            work(fit)
         return
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for done in [pool.submit(work, run) for run in runs]:
+            for done in [pool.submit(work, fit) for fit in fits]:
                 done.result()
-        except BaseException as error:
+        finally:
             stop.set()
-            if not isinstance(error, KeyboardInterrupt):
-                raise

@@ -95,7 +95,7 @@ class Session:
             self.members[k].recipe.optimizer.t += count
 
     def evaluate(self, who: np.ndarray, samples: Sequence[Samples]) -> list[tuple[float, np.ndarray]]:
-        """E1-E2: for each of the members `who` (L, outputs) over all rows of its samples, as `training.epochs.evaluate`.
+        """E1-E2: for each of the members `who` (L, outputs) over all rows of its samples: `training.epochs.evaluate`.
 
         X has to be dense, and all of it aligned.
         """

@@ -169,12 +169,18 @@ class JAX:
         theta = [(copy(W), copy(b)) for W, b in zip(network.weights, network.biases, strict=True)]
         zeros = jax.tree.map(jax.numpy.zeros_like, theta)
         self.state = theta, zeros, jax.tree.map(jax.numpy.copy, zeros), 0
-        step = self.step(jax, problem)
+        loss = self.loss(jax, problem)
+
+        def step(state: tuple, batch: list) -> tuple:
+            theta, m, v, t = state
+            L, g = jax.value_and_grad(loss)(theta, *batch)
+            return self.adam(jax, theta, g, m, v, t + 1, RATE), L
+
         self.epoch = jax.jit(lambda state, batches: jax.lax.scan(step, state, batches), donate_argnums=0)
 
     @staticmethod
-    def step(jax: Any, problem: Problem) -> Callable:
-        """From (θ, m, v, t) and a batch to the next, and the loss."""
+    def loss(jax: Any, problem: Any) -> Callable:
+        """The mean loss of a batch (θ, x, y)."""
         hidden = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh}[problem.activation]
 
         def loss(theta: list, x: Any, y: Any) -> Any:
@@ -185,20 +191,21 @@ class JAX:
                 return -jax.numpy.take_along_axis(jax.nn.log_softmax(z), y[:, None], axis=1).mean()
             return ((z - y) ** 2).sum(axis=1).mean()
 
-        def step(state: tuple, batch: list) -> tuple:
-            theta, m, v, t = state
-            L, g = jax.value_and_grad(loss)(theta, *batch)
-            t, adam = t + 1, Adam()
-            m = jax.tree.map(lambda m, g: adam.beta_1 * m + (1 - adam.beta_1) * g, m, g)
-            v = jax.tree.map(lambda v, g: adam.beta_2 * v + (1 - adam.beta_2) * g * g, v, g)
-            eta, root = RATE / (1 - adam.beta_1**t), (1 - adam.beta_2**t) ** -0.5
+        return loss
 
-            def update(p: Any, m: Any, v: Any) -> Any:
-                return p - eta * m / (jax.numpy.sqrt(v) * root + adam.epsilon)
+    @staticmethod
+    def adam(jax: Any, theta: list, g: list, m: list, v: list, t: Any, rate: Any) -> tuple:
+        """(θ, m, v, t) after Adam's step t. One rate, or one for each of the networks that are stacked."""
+        adam = Adam()
+        m = jax.tree.map(lambda m, g: adam.beta_1 * m + (1 - adam.beta_1) * g, m, g)
+        v = jax.tree.map(lambda v, g: adam.beta_2 * v + (1 - adam.beta_2) * g * g, v, g)
+        eta, root = rate / (1 - adam.beta_1**t), (1 - adam.beta_2**t) ** -0.5
 
-            return (jax.tree.map(update, theta, m, v), m, v, t), L
+        def update(p: Any, m: Any, v: Any) -> Any:
+            of_each = eta if np.ndim(rate) == 0 else eta.reshape(-1, *[1] * (p.ndim - 1))
+            return p - of_each * m / (jax.numpy.sqrt(v) * root + adam.epsilon)
 
-        return step
+        return jax.tree.map(update, theta, m, v), m, v, t
 
     @property
     def params(self) -> np.ndarray:

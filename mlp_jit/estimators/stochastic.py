@@ -87,10 +87,11 @@ class DescentEpochs(ReportedEpochs):
     """Epochs that count on from one partial_fit to the next, at the present learning rate."""
 
     descent: Descent
+    before: int  # epochs of earlier fits
 
     def rates(self, epoch: int, count: int) -> np.ndarray:
         self.learning_rate = self.descent.learning_rate
-        return super().rates(self.descent.epochs, count)
+        return super().rates(self.before + epoch, count)
 
     @property
     def follows(self) -> bool:  # type: ignore[override]
@@ -181,7 +182,7 @@ def _epochs(estimator: Any, network: Network, data: Data, rng: np.random.RandomS
         estimator.n_threads,
     )
     epochs = DescentEpochs(_session(estimator, network, recipe), data, descent.schedule, descent.learning_rate)
-    epochs.descent, epochs.reported = descent, Figure(network)
+    epochs.descent, epochs.before, epochs.reported = descent, descent.epochs, Figure(network)
     return epochs
 
 

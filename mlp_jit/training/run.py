@@ -109,11 +109,13 @@ class Run:
 
     def _stretch(self, order: np.ndarray, done: np.ndarray) -> Generator[Stretch | Data, Any, np.ndarray]:
         """Some epochs, several where nobody looks between them; returns the order of the last one."""
-        history, ended = self.training.history, 0
-        count = self._at_once(self.training.epochs - len(history.loss)) if len(done) == 0 else 1
+        history, ended, first = self.training.history, 0, len(self.training.history.loss)
+        count = self._at_once(self.training.epochs - first) if len(done) == 0 else 1
         before = self._state() if count > 1 else ()
-        orders, rates, losses = yield from self._trained(order, done, count)
-        for loss, rate in zip(losses, rates[:, -1].tolist(), strict=True):
+        orders, rates, losses = yield from self._trained(first, count, order, done)
+        if self._is_quiet():
+            ended = self._end_quietly(losses, rates)
+        for loss, rate in zip(losses[ended:], rates[ended:, -1].tolist(), strict=True):
             history.loss.append(loss)
             history.learning_rate.append(rate)
             if self.validation is not None:
@@ -125,17 +127,31 @@ class Run:
                 break
         if ended < count:  # the others were too much
             self._put_back(before)
-            orders, _, _ = yield from self._trained(order, done, ended)
+            orders, _, _ = yield from self._trained(first, ended, order, done)
         return orders[-1]
 
-    def _trained(self, order: np.ndarray, done: np.ndarray, count: int) -> Generator[Stretch, Any, tuple]:
-        """So many epochs: their orders, rates and losses."""
+    def _trained(
+        self, first: int, count: int, order: np.ndarray, done: np.ndarray
+    ) -> Generator[Stretch, Any, tuple[np.ndarray, np.ndarray, list[float]]]:
+        """So many epochs from the `first` on: their orders, rates and losses."""
         orders = self._orders(order, count, goes_on=len(done) > 0)
-        rates = self.runner.rates(len(self.training.history.loss), count)
+        rates = self.runner.rates(first, count)
         if self.runner.keeper:
             self.runner.keeper.begin(orders[0])
         figures = yield Stretch(orders, rates, done)
         return orders, rates, self.runner.losses(figures, orders)
+
+    def _is_quiet(self) -> bool:
+        """Whether nobody hears of an epoch."""
+        hears = type(self.runner.schedule).observe is not Schedule.observe
+        return not hears and self.validation is None and not self.callbacks
+
+    def _end_quietly(self, losses: list[float], rates: np.ndarray) -> int:
+        """The history of the epochs before the first loss that is not finite; how many these are."""
+        ended = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+        self.training.history.loss += losses[:ended]
+        self.training.history.learning_rate += rates[:ended, -1].tolist()
+        return ended
 
     def _end_epoch(self, loss: float) -> None:
         """All that comes after an epoch, whose figures stand in the history."""
@@ -163,11 +179,13 @@ class Run:
 
     def _at_once(self, left: int) -> int:
         """How many epochs are trained before anybody looks: few where one of them may turn out to be the last."""
+        if self._is_quiet():
+            return min(left, self.runner.epochs_at_once(may_stop=False))
         hears = type(self.runner.schedule).observe is not Schedule.observe
         looks = any(callback.looks for callback in self.callbacks)
         if self.validation is not None or self.runner.keeper or self.runner.follows or hears or looks:
             return 1
-        return min(left, self.runner.epochs_at_once(may_stop=len(self.callbacks) > 0))
+        return min(left, self.runner.epochs_at_once(may_stop=True))
 
     def _state(self) -> tuple:
         """What an epoch changes."""

@@ -16,16 +16,17 @@ JOB = record_of(
     "members count packs workers counters",
     # samples of a batch, of a block, and of a stretch whose losses are summed first; steps of a call, and of an epoch
     "batch_size rows S steps epoch_steps",
-    "penalises per_sample drops clips by_norm",
+    "weighted penalises per_sample drops clips by_norm",
     "room room_bytes",  # of the first worker, and of each
     # what lies in it: θ, moments, gradient; a block's numbers, δ in two halves; a number of each of its columns
-    "theta m v g z a h delta half y weight ell top_z total one scales ids starts y_starts fates bounds",
+    "theta m v g z a h delta half y weight ell top_z total one scales ids starts fates bounds",
     # a number of each lane: the samples of its batch and where its order begins; for E6; sums
-    "used first c c_lane lambdas shrink keys p_drop N block_loss loss squares fold of_task",
+    "used first X y_k share c c_lane lambdas shrink keys p_drop N block_loss loss squares fold of_task",
     # routines: of steps.py
     "program pack_task lace unlace plan_step start_gradient load forward drop_layer judge backward update report",
     # and of the equations and the small steps around them
-    "lace_numbers unlace_numbers load_lane gather write_outputs weigh coefficients copy_lane penalty_of figure",
+    "lace_numbers unlace_numbers load_rows start_rows weigh_columns weigh_lane gather write_outputs weigh",
+    "count_samples coefficients copy_lane penalty_of figure",
     "copy_number add_losses start_at_zero penalise squares_of clip shrink_by_norm scale drop_lane drop optimizer_step",
     "loss_of forward_layer weight_gradient hidden_delta",
 )

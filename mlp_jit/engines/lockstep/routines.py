@@ -13,11 +13,15 @@ from ..._jit import Doubles, Integers, Place, Real, Routine, Size, as_template, 
 from ...dropout import dropout_key, is_kept, sample_fate
 from ...optimizers import BY_CODE as OPTIMIZERS
 from ...optimizers import COEFFICIENTS, SETTINGS, coefficients
+from ..lanes.job import integers
 from ..lanes.routines import divisor, penalty
 from ..lanes.simd import VECTORS, lanes, stretch, transpose
 from .rows import rows
 
 _coefficients = as_template(coefficients)
+
+
+FEW = 4  # columns that are gathered one by one: a square of as many as there are lanes is turned all the same
 
 
 # --------------------------------------------------------------------------------------- to and from lanes
@@ -40,24 +44,50 @@ def unlace(laced: Place, k: Size, count: Size, out: Place) -> None:
 
 
 @routine
-def load_lane(
-    sample_weight: Place, order: Integers, used: Size, n_0: Size, samples: Size, k: Size, N: Doubles, X: Size, y: Size,
-    n_in: Size, n_out: Size, ids: Integers, starts: Integers, y_starts: Integers, weight: Place,
-) -> None:  # fmt: skip
-    """layout: of the samples n_0, … of lane k's batch of `used` the rows of the data set, where these begin in X and y,
-    and the weights over N. Idle columns repeat the last sample, and weigh 0.
+def load_rows(first: Integers, used: Integers, n_0: Size, samples: Size, L: Size, ids: Integers) -> None:
+    """layout: of the samples n_0, … of each lane's batch the rows of the data set, from where its order begins. Idle
+    columns repeat the last sample.
     """
-    L, share = lanes(weight), divisor(N[0], weight[0])
     for n in range(samples):
-        row, s = order[min(n_0 + n, used - 1)], n * L + k
-        ids[s], starts[s], y_starts[s] = row, X + row * n_in, y + row * n_out
-        weight[s] = sample_weight[row] / share if n_0 + n < used else 0
+        for k in range(L):
+            ids[n * L + k] = integers(first[k])[min(n_0 + n, used[k] - 1)]
+
+
+@routine
+def start_rows(ids: Integers, base: Integers, columns: Size, samples: Size, L: Size, starts: Integers) -> None:
+    """layout: where each column's row begins, in what has so many `columns` and begins at its lane's `base`."""
+    for n in range(samples):
+        for k in range(L):
+            starts[n * L + k] = base[k] + ids[n * L + k] * columns
+
+
+@routine
+def weigh_columns(used: Integers, n_0: Size, samples: Size, L: Size, share: Place, weight: Place) -> None:
+    """layout: where all samples weigh 1, their weights over N; idle columns weigh 0."""
+    for n in range(samples):
+        for k in range(L):
+            weight[n * L + k] = share[k] if n_0 + n < used[k] else 0
+
+
+@routine
+def weigh_lane(
+    sample_weight: Place, ids: Integers, used: Size, n_0: Size, samples: Size, k: Size, N: Doubles, weight: Place
+) -> None:
+    """layout: the weights of lane k's samples over N; idle columns weigh 0."""
+    L, share = lanes(weight), divisor(N[k], weight[0])
+    for n in range(samples):
+        weight[n * L + k] = sample_weight[ids[n * L + k]] / share if n_0 + n < used else 0
 
 
 @routine
 def gather(starts: Integers, samples: Size, columns: Size, like: Place, out: Place) -> None:
     """layout: the rows that begin at `starts`, counted from `like`, address 0, as columns of a block."""
     L = lanes(out)
+    if columns < FEW:
+        for i in range(columns):
+            for s in range(samples * L):
+                out[i * samples * L + s] = like[starts[s] + i]
+        return
     for n in range(samples):
         for i in range(0, columns, L):
             transpose(like, starts, n * L, i, columns - i, out, (i * samples + n) * L, samples * L, 0)
@@ -82,6 +112,13 @@ def weigh(sample_weight: Place, order: Integers, used: Size, N: Doubles) -> None
     for n in range(used):
         total += sample_weight[order[n]]
     N[0] = total
+
+
+@routine
+def count_samples(used: Size, k: Size, N: Doubles, share: Place) -> None:
+    """E4: N of lane k where all samples weigh 1, and the weight of each over it."""
+    N[k] = np.float64(used)
+    share[k] = type(share[0])(1) / divisor(N[k], share[0])
 
 
 @routine

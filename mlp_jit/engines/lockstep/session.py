@@ -4,7 +4,7 @@ Networks keep their own parameters and moments between two calls, so whoever loo
 and which of them take part may change from call to call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from types import ModuleType
 from typing import NamedTuple
@@ -66,7 +66,7 @@ class Session:
         self.S = VECTORS * self.L
         self.layers, self.tasks = layer_records(self.plan), tasks(self.plan)
         self.dropout = [m.recipe.regularization.dropout_by_layer(self.plan.sizes) for m in members]
-        self.networks = np.concatenate([self._record(m, p) for m, p in zip(members, self.dropout, strict=True)])
+        self.networks = self._records()
         self.job, self.rooms = np.zeros(1, JOB), np.empty(0, np.uint8)
         self._describe()
 
@@ -110,30 +110,33 @@ class Session:
         networks["figures"] = address(figures) + figures.strides[0] * np.arange(len(who))
         job = self.job.copy()
         job["pack_task"], job["steps"], job["epoch_steps"] = steps.evaluate_pack.address(), 0, 1
+        job["weighted"] = are_weighted(samples)
         job["batch_size"], job["penalises"], job["drops"], job["h"] = order.size, False, False, job["a"]
         self._enter(job, networks, order.size)
         return [(mean_loss(figure[None]), out) for figure, out in zip(figures, outputs, strict=True)]
 
     # ----------------------------------------------------------------------------------- what is made once
 
-    def _record(self, member: Member, dropout: np.ndarray) -> np.ndarray:
-        """A network's record, as far as it stays."""
-        plan, recipe, samples = member
-        rules, optimizer = recipe.regularization, recipe.optimizer
-        optimizer.start(plan.params)
-        record, moments = np.zeros(1, MEMBER), optimizer.moments
-        record["params"], record["m"] = address(plan.params) // self.item, address(moments[0]) // self.item
-        record["v"] = address(moments[-1]) // self.item
-        record["settings"], record["decay"] = address(optimizer.settings), optimizer.decoupled_decay
-        record["X"], record["y"] = address(samples.X) // self.item, address(samples.y) // self.item
-        record["sample_weight"], record["dropout"], record["seed"] = (
-            address(samples.sample_weight),
-            address(dropout),
-            rules.seed,
-        )
-        for name in ("l2", "clip_value", "clip_norm"):
-            record[name] = getattr(rules, name)
-        return record
+    def _records(self) -> np.ndarray:
+        """The networks' records, as far as they stay."""
+        optimizers, records = [member.recipe.optimizer for member in self.members], np.zeros(len(self.members), MEMBER)
+        for member, optimizer in zip(self.members, optimizers, strict=True):
+            optimizer.start(member.plan.params)
+        for name, arrays in {
+            "params": [member.plan.params for member in self.members],
+            "m": [optimizer.moments[0] for optimizer in optimizers],
+            "v": [optimizer.moments[-1] for optimizer in optimizers],
+            "X": [member.samples.X for member in self.members],
+            "y": [member.samples.y for member in self.members],
+        }.items():
+            records[name] = [address(array) // self.item for array in arrays]
+        records["settings"] = [address(optimizer.settings) for optimizer in optimizers]
+        records["sample_weight"] = [address(member.samples.sample_weight) for member in self.members]
+        records["dropout"] = [address(p) for p in self.dropout]
+        records["decay"] = [optimizer.decoupled_decay for optimizer in optimizers]
+        for name in ("seed", "l2", "clip_value", "clip_norm"):
+            records[name] = [getattr(member.recipe.regularization, name) for member in self.members]
+        return records
 
     def _set(self, **fields: int) -> None:
         for name, value in fields.items():
@@ -146,7 +149,7 @@ class Session:
         starts, self.room_bytes = divide(trains)
         starts["v"] = starts["m"] if self.recipe.optimizer.rows < 2 else starts["v"]
         starts["h"] = starts["h"] if any(rules.dropout) else starts["a"]
-        self._set(**starts)
+        self._set(**starts, weighted=are_weighted(member.samples for member in self.members))
         self._set(
             program=steps.work.address(), pack_task=steps.train_pack.address(), batch_size=self.recipe.batch_size,
             item=self.item, lanes=self.L, top=len(plan.sizes) - 1, layers=address(self.layers), rows=self.rows,
@@ -161,9 +164,8 @@ class Session:
         )  # fmt: skip
         self._use(steps, "lace unlace plan_step start_gradient load forward drop_layer judge backward update report")
         self._use(tiles, "forward_layer weight_gradient hidden_delta")
-        self._use(
-            routines, "load_lane gather weigh copy_number copy_lane figure add_losses start_at_zero write_outputs"
-        )
+        self._use(routines, "load_rows start_rows weigh_columns weigh_lane gather weigh count_samples copy_number")
+        self._use(routines, "copy_lane figure add_losses start_at_zero write_outputs")
         if rules.l2 > 0:
             self._use(routines, "penalty_of penalise")
         if any(rules.dropout):
@@ -182,10 +184,10 @@ class Session:
 
     @property
     def rows(self) -> int:
-        """The samples of a block: as many as let two layers' numbers take no more than twice the first cache."""
+        """The samples of a block, 8 at least: as many as let two layers' numbers take half of the first cache."""
         row = self.item * self.L * max(n_in + n_out for n_in, n_out in pairwise(self.plan.sizes))
         rows = self.S
-        while rows > 8 and rows * row > 2 * first_cache():
+        while rows > 8 and rows * row > first_cache() // 2:
             rows //= 2
         return rows
 
@@ -199,12 +201,12 @@ class Session:
             "z": units * columns, "a": units * columns, "h": units * columns if drops else 0,
             "delta": 2 * widest * columns, "y": plan.sizes[-1] * columns, "weight": columns, "ell": columns,
             "top_z": columns, "total": columns, "one": columns, "scales": columns, "c": COEFFICIENTS * L,
-            "c_lane": COEFFICIENTS, "lambdas": L, "shrink": L,
+            "c_lane": COEFFICIENTS, "lambdas": L, "shrink": L, "share": L,
         }  # fmt: skip
         words = {
-            "ids": columns, "starts": columns, "y_starts": columns, "fates": columns, "bounds": columns,
-            "used": L, "first": L, "keys": L, "p_drop": L, "N": L, "block_loss": L, "loss": L, "squares": L,
-            "fold": self.S * L, "of_task": L,
+            "ids": columns, "starts": columns, "fates": columns, "bounds": columns,
+            "used": L, "first": L, "X": L, "y_k": L, "keys": L, "p_drop": L, "N": L, "block_loss": L, "loss": L,
+            "squares": L, "fold": self.S * L, "of_task": L,
         }  # fmt: skip
         return {name: n * self.item for name, n in numbers.items()} | {name: n * WORD for name, n in words.items()}
 
@@ -239,6 +241,13 @@ class Session:
             place = start + w * self.room_bytes + ones
             rooms[place : place + self.item * self.rows * self.L].view(self.dtype)[:] = 1
         return rooms
+
+
+def are_weighted(samples: Iterable[Samples]) -> bool:
+    """Whether any sample weighs anything but 1."""
+    return not all(
+        (weight == 1).all() for weight in {id(part.sample_weight): part.sample_weight for part in samples}.values()
+    )
 
 
 def tasks(plan: Plan) -> np.ndarray:

@@ -73,10 +73,11 @@ def evaluate_pack(job: Job, pack: Size, room: Size) -> None:
 
 @routine
 def lace(job: Job, pack: Size, room: Size, trains: Size) -> None:
-    """layout: θ and, where it trains, the moments of a pack's networks, side by side."""
+    """layout: θ and, where it trains, the moments of a pack's networks, side by side; where their X and y begin."""
     starts = integers(room + job.starts)
     for k in range(job.lanes):
-        starts[k] = member_at(job.members, pack + k).params
+        member = member_at(job.members, pack + k)
+        starts[k], integers(room + job.X)[k], integers(room + job.y_k)[k] = member.params, member.X, member.y
     run(job.lace_numbers, room + job.starts, job.n_params, room + job.theta, 0)
     if trains:
         for k in range(job.lanes):
@@ -114,7 +115,9 @@ def plan_step(job: Job, pack: Size, step: Size, room: Size) -> None:
         integers(room + job.loss)[k] = 0
         integers(room + job.block_loss)[k] = 0
         integers(room + job.squares)[k] = 0
-        if job.steps:
+        if not job.weighted:
+            run(job.count_samples, used[k], k, room + job.N, room + job.share)
+        elif job.steps:
             run(job.weigh, member.sample_weight, first[k], used[k], N)
         else:
             run(job.copy_number, member.figures, N)
@@ -150,15 +153,18 @@ def start_gradient(job: Job, pack: Size, room: Size) -> None:
 def load(job: Job, pack: Size, n_0: Size, rows: Size, room: Size) -> None:
     """layout: the samples n_0, … of each lane's batch: X, y, rows of the data set, weights over N."""
     inputs, outputs = layer_at(job.layers, 0).n_out, layer_at(job.layers, job.top).n_out
-    for k in range(job.lanes):
-        member = member_at(job.members, pack + k)
-        run(
-            job.load_lane, member.sample_weight, integers(room + job.first)[k], integers(room + job.used)[k], n_0,
-            rows, k, room + job.N + WORD * k, member.X, member.y, inputs, outputs, room + job.ids, room + job.starts,
-            room + job.y_starts, room + job.weight,
-        )  # fmt: skip
-    run(job.gather, room + job.starts, rows, inputs, 0, room + job.h)
-    run(job.gather, room + job.y_starts, rows, outputs, 0, room + job.y)
+    lanes, ids, starts = job.lanes, room + job.ids, room + job.starts
+    run(job.load_rows, room + job.first, room + job.used, n_0, rows, lanes, ids)
+    run(job.start_rows, ids, room + job.X, inputs, rows, lanes, starts)
+    run(job.gather, starts, rows, inputs, 0, room + job.h)
+    run(job.start_rows, ids, room + job.y_k, outputs, rows, lanes, starts)
+    run(job.gather, starts, rows, outputs, 0, room + job.y)
+    if not job.weighted:
+        run(job.weigh_columns, room + job.used, n_0, rows, lanes, room + job.share, room + job.weight)
+        return
+    for k in range(lanes):
+        sample_weight, used = member_at(job.members, pack + k).sample_weight, integers(room + job.used)[k]
+        run(job.weigh_lane, sample_weight, ids, used, n_0, rows, k, room + job.N, room + job.weight)
 
 
 @routine

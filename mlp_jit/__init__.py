@@ -43,12 +43,14 @@ from .training import Callback, Checkpoint, EarlyStopping, History, Progress, fi
 if TYPE_CHECKING:
     from .estimators import MLPClassifier, MLPRegressor
     from .files.models import load, save
+    from .many.fit import fit_many
 
 __version__ = "0.1.0"
 
 __all__ = [  # in the order in which the reference shows them
     "Network",
     "fit",
+    "fit_many",
     "History",
     "MLPClassifier",
     "MLPRegressor",
@@ -73,7 +75,13 @@ __all__ = [  # in the order in which the reference shows them
 
 
 def __getattr__(name: str) -> Any:
-    """The estimators and their files, on first use: they import scikit-learn where it is installed."""
+    """On first use what few programs need, and the estimators and their files, which import scikit-learn where it is
+    installed.
+    """
+    if name == "fit_many":
+        from .many.fit import fit_many
+
+        return fit_many
     if name in ("save", "load"):
         from .files import models
 

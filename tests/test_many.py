@@ -196,11 +196,11 @@ def test_the_first_choice_is_by_size(monkeypatch):
     monkeypatch.setattr(
         lockstep.Session, "train", lambda self, who, *rest: entered.append(len(who)) or train(self, who, *rest)
     )
-    lanes = lockstep.Session([lockstep.Member(*member_of(networks(1)[0]))]).L
-    fit_many(networks(2 * lanes), X, LABELS, epochs=2, random_state=0, batch_size=16)
+    lanes = lockstep.Session([lockstep.Member(*member_of(networks(1, dtype="float32")[0]))]).L
+    fit_many(networks(2 * lanes, dtype="float32"), X, LABELS, epochs=2, random_state=0, batch_size=16)
     assert set(entered) == {2 * lanes}
     entered.clear()
-    fit_many(networks(2 * lanes + 1), X, LABELS, epochs=2, random_state=0, batch_size=16)
+    fit_many(networks(2 * lanes + 1, dtype="float32"), X, LABELS, epochs=2, random_state=0, batch_size=16)
     assert set(entered) == {2 * lanes}  # one more would take as long as a pack
     entered.clear()
     fit_many(networks(16, sizes=(4, 500, 500, 3)), X, LABELS, epochs=1)

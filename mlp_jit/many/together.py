@@ -25,7 +25,8 @@ from ..training.data import Data
 from ..training.epochs import ORDERS_AT_ONCE
 from ..training.run import Run, Stretch
 
-MOST_ORDERS = 1 << 23  # samples in the orders of one call of all networks, 64 MB
+WAVE = 1024  # networks that advance together: enough for all workers, and few enough for many epochs a call
+MOST_ORDERS = 1 << 23  # samples in the orders of one call, 64 MB
 PATIENCE = 1.0  # seconds of calls before a network is tried alone
 TRIES = 3  # calls, of which the fastest counts
 
@@ -43,7 +44,8 @@ def train_together(runs: Sequence[Run], n_threads: int | None = None) -> None:
     everyone = [*alone, *chain.from_iterable(kinds.values())]
     try:
         for fits in kinds.values():
-            alone += Lockstep(fits, n_threads).train()
+            for first in range(0, len(fits), WAVE):
+                alone += Lockstep(fits[first : first + WAVE], n_threads).train()
         _train_each(alone, n_threads)
     except KeyboardInterrupt:
         for fit in everyone:
@@ -122,7 +124,8 @@ class Lockstep:
         self.share = guessed_share(self.session.plan.params.size)
         self.seconds, self.of_pack, self.of_one = 0.0, np.inf, [np.inf]
         for run in self.runs:
-            run.runner.orders_at_once = min(ORDERS_AT_ONCE, MOST_ORDERS // len(self.runs))
+            run.runner.in_place = True
+            run.runner.orders_at_once = max(ORDERS_AT_ONCE, MOST_ORDERS // len(self.runs))
 
     def train(self) -> list[Fit]:
         """To the end of all but those that it returns, which are to go on alone."""

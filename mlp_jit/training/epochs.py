@@ -32,7 +32,7 @@ class Epochs:
         self.schedule, self.learning_rate = schedule, learning_rate
         self.batch_size = session.recipe.batch_size
         self.keeper: EpochKeeper | None = None
-        self.orders_at_once = ORDERS_AT_ONCE
+        self.orders_at_once, self.in_place = ORDERS_AT_ONCE, False  # whether an order that repeats needs no room
         self.steps_per_call = max(1, int(2e8 / (self.batch_size * session.plan.params.size)))  # a guess, until
         self.timed = False
 
@@ -47,14 +47,15 @@ class Epochs:
         """Batches of all samples."""
         return -(-len(self.data) // self.batch_size)
 
-    def epochs_at_once(self, *, may_stop: bool) -> int:
+    def epochs_at_once(self, *, may_stop: bool, shuffles: bool) -> int:
         """How many epochs the next call may take: one before any was timed, and of a slice of X; not much more than
         what Python takes for them where a fit that `may_stop` could have trained them in vain.
         """
         if not self.timed or not self.data.whole:
             return 1
         steps = int(self.steps_per_call * (IN_VAIN if may_stop else 1))
-        return max(1, min(steps // self.steps_per_epoch, self.orders_at_once // len(self.data)))
+        orders = self.orders_at_once // len(self.data) if shuffles or not self.in_place else steps
+        return max(1, min(steps // self.steps_per_epoch, orders))
 
     def train(self, orders: np.ndarray, rates: np.ndarray, done: np.ndarray = NOTHING) -> np.ndarray:
         """A step for each of `rates` (epochs, steps) on the samples of `orders` (epochs, n_samples): its figures,

@@ -179,13 +179,14 @@ class Run:
 
     def _at_once(self, left: int) -> int:
         """How many epochs are trained before anybody looks: few where one of them may turn out to be the last."""
+        shuffles = self.rng is not None
         if self._is_quiet():
-            return min(left, self.runner.epochs_at_once(may_stop=False))
+            return min(left, self.runner.epochs_at_once(may_stop=False, shuffles=shuffles))
         hears = type(self.runner.schedule).observe is not Schedule.observe
         looks = any(callback.looks for callback in self.callbacks)
         if self.validation is not None or self.runner.keeper or self.runner.follows or hears or looks:
             return 1
-        return min(left, self.runner.epochs_at_once(may_stop=True))
+        return min(left, self.runner.epochs_at_once(may_stop=True, shuffles=shuffles))
 
     def _state(self) -> tuple:
         """What an epoch changes."""

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import config
 
-from mlp_jit import Adam, EarlyStopping, Loss, MLPClassifier, Network, fit, fit_many
+from mlp_jit import Adam, Checkpoint, EarlyStopping, Loss, MLPClassifier, Network, fit, fit_many
 from mlp_jit.engines import lockstep
 from mlp_jit.many import fit_all, together
 from mlp_jit.optimizers import OPTIMIZERS
@@ -330,6 +330,75 @@ print("usable")
 def test_a_real_ctrl_c():
     done = subprocess.run([sys.executable, "-c", CTRL_C], capture_output=True, text=True, timeout=120)
     assert done.stdout == "usable\n", done.stderr
+
+
+# --------------------------------------------------------------------------------------- checkpoints
+
+
+def checkpointed(path, epochs=6, **changes):
+    """What a run with everything comes to: some networks in lockstep, some by themselves."""
+    nets = [*networks(9, sizes=(4, 6, 3)), *networks(2, normalization="batch")]
+    given = {"dropout": 0.2, "batch_size": 16, "validation_data": HELD_OUT, "early_stopping": 3,
+             "schedule": "on_plateau", "learning_rate": [1e-2 * (1 + k % 4) for k in range(11)], "random_state": list(range(11))}  # fmt: skip
+    histories = fit_many(nets, X, LABELS, epochs=epochs, checkpoint=path, n_threads=1, **given | changes)
+    return [learnt(*pair) for pair in zip(nets, histories, strict=True)]
+
+
+class Killed(BaseException):
+    """No Ctrl-C: nothing is written when it comes."""
+
+
+@pytest.mark.parametrize("ends", [Killed, KeyboardInterrupt])
+def test_a_run_that_was_cut_ends_as_one_that_was_not(ends, tmp_path, monkeypatch):
+    whole, path, calls = checkpointed(None), tmp_path / "run.mlp", itertools.count()
+
+    def cut(function):
+        def call(*arguments):
+            if next(calls) % 7 == 6:
+                raise ends
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(lockstep.Session, "train", cut(lockstep.Session.train))
+    monkeypatch.setattr(together.Run, "serve", cut(together.Run.serve))
+    cuts = 0
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                again = checkpointed(Checkpoint(path, every=0))
+            if not any("interrupted" in one[2] for one in again):
+                break
+        except Killed:
+            pass
+        cuts += 1
+        assert cuts < 50
+    assert again == whole
+    assert cuts > 1
+    calls = itertools.count()
+    assert checkpointed(path) == whole
+    assert next(calls) == 0  # nothing was left to do
+    assert os.listdir(tmp_path) == ["run.mlp"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"epochs": 7}, "epochs: 6 there, 7 here"), ({"learning_rate": 0.1}, "learning_rate: .* there, 0.1 here")],
+)
+def test_another_run_is_refused(changes, words, tmp_path):
+    checkpointed(tmp_path / "run.mlp")
+    before = (tmp_path / "run.mlp").read_bytes()
+    with pytest.raises(ValueError, match=f"expected a checkpoint of this run, got one of another .*{words}"):
+        checkpointed(tmp_path / "run.mlp", **changes)
+    assert (tmp_path / "run.mlp").read_bytes() == before
+
+
+def test_a_checkpoint_of_one_fit_is_not_that_of_many(tmp_path):
+    path = tmp_path / "run.mlp"
+    fit(networks(1)[0], X, LABELS, checkpoint=path)
+    with pytest.raises(ValueError, match="got one of another"):
+        fit_many(networks(1), X, LABELS, checkpoint=path)
 
 
 # --------------------------------------------------------------------------------------- estimators

@@ -116,7 +116,7 @@ class MultilayerPerceptron(BaseEstimator):
         sample_weight, given = self._weigh(y, sample_weight), self._held_out(*held_out)
         self._random_state, keeper = check_random_state(self.random_state), None
         if held and self.checkpoint is not None:
-            keeper = held.enter_context(checkpoints.keeper(self, X, y, sample_weight, given, first=first))
+            keeper = checkpoints.keeper(self, X, y, sample_weight, given, held, first=first)
         if first:
             self._initialize(X, y, self._random_state)
         network = self.network_

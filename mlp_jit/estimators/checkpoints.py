@@ -1,10 +1,11 @@
 """Checkpoints of an estimator's `fit`: what the run is, and which attributes learn."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
-from ..training.checkpoint import Attributes, EpochKeeper, Keeper, Whole, digest, in_words
+from ..training.checkpoint import Attributes, EpochKeeper, Keeper, RunFile, Whole, digest, in_words
 from .held_out import HeldOut
 from .parameters import APART
 from .scikit_learn import check_random_state
@@ -15,18 +16,26 @@ CURVES = ("n_iter_", "t_", "loss_", "loss_curve_", "validation_scores_", "valida
 
 
 def keeper(
-    estimator: Any, X: Any, y: np.ndarray, sample_weight: np.ndarray | None, held_out: HeldOut | None, *, first: bool
+    estimator: Any,
+    X: Any,
+    y: np.ndarray,
+    sample_weight: np.ndarray | None,
+    given: HeldOut | None,
+    held: ExitStack,
+    *,
+    first: bool,
 ) -> Keeper:
-    """The checkpoint of a fit of these samples: opened, and the estimator's generator put to where the run began.
+    """The checkpoint of a fit of these samples, held by a context; the estimator's generator is where the run began.
 
     Raises BlockingIOError where another process keeps a run there, and ValueError where the file is of another run.
     """
     run = {name: in_words(value) for name, value in estimator.get_params(deep=False).items() if name not in APART}
     run["X, y and sample_weight"] = digest(X, y, sample_weight)
-    run["X_val, y_val and sample_weight_val"] = in_words(held_out and digest(*held_out))
+    run["X_val, y_val and sample_weight_val"] = in_words(given and digest(*given))
     run["classes"] = in_words(getattr(estimator, "classes_", np.empty(0)).tolist())
     run["warm start from"] = in_words(None if first else digest(estimator.network_.params, estimator.network_.state))
-    opened: Keeper = (Keeper if estimator.solver == "lbfgs" else EpochKeeper)(estimator.checkpoint, run)
+    file = held.enter_context(RunFile(estimator.checkpoint, run))
+    opened = Keeper(file) if estimator.solver == "lbfgs" else EpochKeeper(file)
     if estimator.random_state is None:  # the global generator is not ours to put back
         estimator._random_state = check_random_state(estimator._random_state.randint(2**31))
     opened.begin_at(estimator._random_state)

@@ -1,8 +1,9 @@
 """fit_many: many networks, each as `fit` would leave it."""
 
 import copy
+import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from ..engines import DEFAULT
 from ..network import Network
 from ..optimizers import Optimizer
 from ..schedules import Schedule
-from ..training import EarlyStopping, History
+from ..training import Checkpoint, EarlyStopping, History
 from ..training.data import Data
-from ..training.fit import data_of, held_out_of, prepare
+from ..training.fit import check, data_of, held_out_of
+from .checkpoint import ManyFile
 from .together import train_together
 
 GENERATORS = np.random.Generator, np.random.RandomState
@@ -42,6 +44,7 @@ def fit_many(
     engine: str = DEFAULT,
     n_threads: int | None = None,
     random_state: Any = None,
+    checkpoint: str | os.PathLike | Checkpoint | None = None,
 ) -> list[History]:
     """Train many networks at once, each to the bits that `fit` alone would give it with the same arguments.
 
@@ -63,6 +66,8 @@ def fit_many(
     engine : str
     n_threads : int, optional
         Workers, at most. The result is the same for any number.
+    checkpoint : path or Checkpoint, optional
+        One file for all, from which the same call goes on, see `fit`.
 
     Returns
     -------
@@ -72,6 +77,8 @@ def fit_many(
     ------
     TypeError, ValueError
         As `fit`, naming the network, before any has changed.
+    BlockingIOError
+        Where another process keeps its checkpoint there.
 
     Warns
     -----
@@ -94,17 +101,16 @@ def fit_many(
     settings |= {name: own(value, count, name) for name, value in objects.items()}
     parts = arrays(X, count, "X"), arrays(y, count, "y"), arrays(sample_weight, count, "sample_weight")
     held_out = each(validation_data, count, "validation_data")
-    runs = []
-    with ExitStack() as held:
-        for k, network in enumerate(networks):
-            try:
-                trained, judged = data.of(network, *(part[k] for part in parts)), data.held_out(network, held_out[k])
-                of_one = {name: value[k] for name, value in settings.items()}
-                runs.append(
-                    prepare(network, trained, judged, held, **of_one, engine=engine, callbacks=(), n_threads=n_threads)
-                )
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"network {k}: {error}") from None
+    asked = []
+    for k, network in enumerate(networks):
+        try:
+            trained, judged = data.of(network, *(part[k] for part in parts)), data.held_out(network, held_out[k])
+            of_one = {name: value[k] for name, value in settings.items()}
+            asked.append(check(network, trained, judged, **of_one, engine=engine, callbacks=(), n_threads=n_threads))
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"network {k}: {error}") from None
+    with nullcontext() if checkpoint is None else ManyFile(checkpoint, [one.words() for one in asked]) as file:
+        runs = [one.begin(file.keeper(k) if file else None) for k, one in enumerate(asked)]
         train_together(runs, n_threads)
     return [run.training.history for run in runs]
 

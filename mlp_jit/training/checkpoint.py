@@ -170,8 +170,25 @@ class Generator:
 # --------------------------------------------------------------------------------------- the file of a run
 
 
-class Keeper:
-    """The checkpoint of a fit under way: `begin_at`, `keep`, then `restore` where something was `found`; `write`.
+class File(Protocol):
+    """Where the state of a run is kept: `found` is the one that was there, if any."""
+
+    path: str
+    found: dict[str, Any] | None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last time is long enough ago."""
+
+    def expect(self, n_bytes: int) -> None:
+        """A state has so many bytes of arrays: what writing it may take, as long as nothing was written."""
+
+    def write(self, state: Any, arrays: dict[str, np.ndarray]) -> None:
+        """Keep this state. Raises OSError."""
+
+
+class RunFile:
+    """The file of a run, for as long as that lasts: `found` is the state in it, if there is one.
 
     Used as a context, which lets go of the path in the end. Raises BlockingIOError where another process keeps a run
     there, and ValueError where the file is of another run, or no checkpoint.
@@ -180,8 +197,6 @@ class Keeper:
     def __init__(self, checkpoint: str | os.PathLike | Checkpoint, run: dict[str, str]) -> None:
         given = checkpoint if isinstance(checkpoint, Checkpoint) else Checkpoint(checkpoint)
         self.path, self.every, self.run = os.fspath(given.path), given.every, run
-        self.parts: dict[str, Part] = {}
-        self.start: Any = None
         self.last, self.took = time.perf_counter(), 0.0
         self.lock = Lock(f"{self.path}.lock")
         try:
@@ -196,6 +211,45 @@ class Keeper:
     def __exit__(self, *error: object) -> None:
         self.lock.release()
 
+    def expect(self, n_bytes: int) -> None:
+        self.took = FIRST + n_bytes / BYTES_PER_SECOND
+
+    @property
+    def is_due(self) -> bool:
+        every = self.took / SHARE if self.every is None else self.every
+        return time.perf_counter() - self.last >= every
+
+    def write(self, state: Any, arrays: dict[str, np.ndarray]) -> None:
+        started = time.perf_counter()
+        container.write(self.path, {"format": FORMAT, "kind": KIND, "run": self.run, "state": state}, arrays)
+        self.last = time.perf_counter()
+        self.took = self.last - started
+
+    def _read(self) -> Any:
+        if not os.path.exists(self.path):
+            return None
+        content, arrays = container.read(self.path)
+        if not isinstance(content, dict) or content.get("kind") != KIND or content.get("format") != FORMAT:
+            raise ValueError(f"{self.path}: expected a checkpoint of format {FORMAT}, got another file")
+        run = content["run"]
+        other = [name for name in {**self.run, **run} if run.get(name) != self.run.get(name)]
+        if other:
+            differs = "; ".join(f"{name}: {run.get(name)} there, {self.run.get(name)} here" for name in other)
+            raise ValueError(f"{self.path}: expected a checkpoint of this run, got one of another ({differs})")
+        return self._heard(content["state"], arrays)
+
+    def _heard(self, state: Any, arrays: dict[str, np.ndarray]) -> Any:
+        return Reader(arrays).fields(state)
+
+
+class Keeper:
+    """What is kept of a fit under way: `begin_at`, `keep`, then `restore` where something was found; `write`."""
+
+    def __init__(self, file: File, place: str = "") -> None:
+        self.file, self.found, self.place = file, file.found, place  # which stands before the names of its arrays
+        self.parts: dict[str, Part] = {}
+        self.start: Any = None
+
     @property
     def done(self) -> bool:
         """Whether the run has come to its end already."""
@@ -206,74 +260,57 @@ class Keeper:
         if self.found:
             self._put_back(Generator(rng), "start", self.found)
         writer = Writer()
-        self.start = writer.say(Generator(rng).said(), "start"), {k: a.copy() for k, a in writer.arrays.items()}
+        said = writer.say(Generator(rng).said(), f"{self.place}start")
+        self.start = said, {k: a.copy() for k, a in writer.arrays.items()}
         self.parts["rng"] = Generator(rng)
 
     def keep(self, **parts: Part) -> None:
         """All that is kept, from now on. Raises TypeError for what a file cannot say."""
         self.parts |= parts
-        writer = Writer()
-        self._say(writer, False)
-        self.took = FIRST + sum(array.nbytes for array in writer.arrays.values()) / BYTES_PER_SECOND
+        _, arrays = self.said(done=False)
+        self.file.expect(sum(array.nbytes for array in arrays.values()))
 
     def restore(self) -> None:
         """Put back what was found."""
         for name, part in self.parts.items():
             self._put_back(part, name, self.found["parts"] if self.found else {})
 
-    def write_if_due(self) -> None:
-        """Write the file, if the last time is long enough ago. Raises OSError."""
-        every = self.took / SHARE if self.every is None else self.every
-        if time.perf_counter() - self.last >= every:
-            self.write()
-
-    def write(self, *, done: bool = False) -> None:
-        """Write the file. Raises OSError."""
-        started, writer = time.perf_counter(), Writer()
-        state = self._say(writer, done)
-        content = {"format": FORMAT, "kind": KIND, "run": self.run, "state": state}
-        container.write(self.path, content, writer.arrays)
-        self.last = time.perf_counter()
-        self.took = self.last - started
-
-    def _say(self, writer: Writer, done: bool) -> dict[str, Any]:
+    def said(self, *, done: bool) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The state as a file says it, and its arrays."""
+        writer = Writer()
         start, arrays = self.start
         writer.arrays |= arrays
         parts = {name: part.said() for name, part in self.parts.items()}
-        return {"done": done, "start": start, "parts": writer.say(parts, "parts")}
+        return {"done": done, "start": start, "parts": writer.say(parts, f"{self.place}parts")}, writer.arrays
 
-    def _read(self) -> dict[str, Any] | None:
-        if not os.path.exists(self.path):
-            return None
-        content, arrays = container.read(self.path)
-        if not isinstance(content, dict) or content.get("kind") != KIND or content.get("format") != FORMAT:
-            raise ValueError(f"{self.path}: expected a checkpoint of format {FORMAT}, got another file")
-        run = content["run"]
-        other = [name for name in self.run if run.get(name) != self.run[name]]
-        if other:
-            differs = "; ".join(f"{name}: {run.get(name)} there, {self.run[name]} here" for name in other)
-            raise ValueError(f"{self.path}: expected a checkpoint of this run, got one of another ({differs})")
-        return Reader(arrays).fields(content["state"])
+    def write_if_due(self) -> None:
+        """Write it, if the last time is long enough ago. Raises OSError."""
+        if self.file.is_due:
+            self.write()
+
+    def write(self, *, done: bool = False) -> None:
+        """Write it. Raises OSError."""
+        self.file.write(*self.said(done=done))
 
     def _put_back(self, part: Part, name: str, kept: dict[str, Any]) -> None:
         try:
             part.put_back(kept[name])
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise ValueError(f"{self.path}: expected a checkpoint of this run, got {name!r} with {error}") from None
+            path = self.file.path
+            raise ValueError(f"{path}: expected a checkpoint of this run, got {name!r} with {error}") from None
 
 
 class EpochKeeper(Keeper, Callback):
     """That of a fit by epochs: a callback that comes right after early stopping, which belongs to its state."""
 
-    def __init__(self, checkpoint: str | os.PathLike | Checkpoint, run: dict[str, str]) -> None:
-        super().__init__(checkpoint, run)
+    def __init__(self, file: File, place: str = "") -> None:
+        super().__init__(file, place)
         self.order, self.figures = np.arange(0), NOTHING
         self.whole = False  # whether nothing has moved since order and figures were noted
 
     def keep_training(self, training: Training, **parts: Part) -> None:
         """The network, the history, the order and the figures, and these parts."""
         history = Attributes(training.history, vars(training.history))
-        self.order = np.arange(0)
         self.keep(network=Learnt(training.network), history=history, epoch=Attributes(self, ("order", "figures")),
                   **parts)  # fmt: skip
 
@@ -281,7 +318,7 @@ class EpochKeeper(Keeper, Callback):
         """Once restored: the order of the epoch that the run was in, and its figures so far."""
         order, figures = self.order, self.figures.reshape(-1, FIGURES)
         if not np.array_equal(np.sort(order), np.arange(n_samples)):
-            raise ValueError(f"{self.path}: expected an order of {n_samples} samples, got {order}")
+            raise ValueError(f"{self.file.path}: expected an order of {n_samples} samples, got {order}")
         return order, figures
 
     def begin(self, order: np.ndarray) -> None:

@@ -1,9 +1,9 @@
 """fit: mini-batches, shuffling, validation, early stopping, history."""
 
-import dataclasses
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,11 @@ from ..network import Network, generator
 from ..optimizers import OPTIMIZERS, Optimizer
 from ..schedules import SCHEDULES, Cosine, Schedule
 from .callbacks import Callback, EarlyStopping
-from .checkpoint import Attributes, Checkpoint, EpochKeeper, Part, Whole, described
+from .checkpoint import Attributes, Checkpoint, EpochKeeper, Part, RunFile, Whole, described
 from .data import Data
 from .epochs import Epochs
 from .history import History, Training
-from .run import Run
+from .run import Rng, Run
 
 
 def fit(
@@ -112,23 +112,76 @@ def fit(
     UserWarning
         On Ctrl-C: the fit stops, the network keeping every finished step (or the best, with early stopping).
     """
-    with ExitStack() as held:
-        run = prepare(
-            network, data_of(network, X, y, sample_weight), held_out_of(network, validation_data), held,
-            optimizer=optimizer, learning_rate=learning_rate, schedule=schedule, batch_size=batch_size, epochs=epochs,
-            shuffle=shuffle, l2=l2, l2_per_sample=l2_per_sample, dropout=dropout, clip_norm=clip_norm,
-            clip_value=clip_value, early_stopping=early_stopping, engine=engine, n_threads=n_threads,
-            callbacks=callbacks, random_state=random_state, checkpoint=checkpoint,
-        )  # fmt: skip
+    asked = check(
+        network, data_of(network, X, y, sample_weight), held_out_of(network, validation_data),
+        optimizer=optimizer, learning_rate=learning_rate, schedule=schedule, batch_size=batch_size, epochs=epochs,
+        shuffle=shuffle, l2=l2, l2_per_sample=l2_per_sample, dropout=dropout, clip_norm=clip_norm,
+        clip_value=clip_value, early_stopping=early_stopping, engine=engine, n_threads=n_threads, callbacks=callbacks,
+        random_state=random_state,
+    )  # fmt: skip
+    with nullcontext() if checkpoint is None else RunFile(checkpoint, asked.words()) as file:
+        run = asked.begin(EpochKeeper(file) if file else None)
         run.train()
     return run.training.history
 
 
-def prepare(
+@dataclass
+class Asked:
+    """What `fit` is asked for, checked."""
+
+    network: Network
+    data: Data
+    held_out: Data | None
+    optimizer: Optimizer
+    learning_rate: float
+    schedule: Schedule
+    batch_size: int
+    epochs: int
+    shuffle: bool
+    regularization: Regularization
+    engine: str
+    n_threads: int | None
+    callbacks: list[Callback]
+    stopping: EarlyStopping | None
+    rng: Rng
+
+    def words(self) -> dict[str, str]:
+        """What the run is, for its checkpoint."""
+        return described(
+            self.network, self.data, self.held_out, optimizer=self.optimizer, learning_rate=self.learning_rate,
+            schedule=self.schedule, batch_size=self.batch_size, epochs=self.epochs, shuffle=self.shuffle,
+            regularization=self.regularization, engine=self.engine,
+            early_stopping=self.stopping and (self.stopping.patience, self.stopping.tol),
+        )  # fmt: skip
+
+    def begin(self, keeper: EpochKeeper | None) -> Run:
+        """All that training starts from. Draws the seed of dropout's masks."""
+        if keeper:
+            keeper.begin_at(self.rng)
+        drawn = seed(self.rng) if any(self.regularization.dropout) else 0
+        rules = replace(self.regularization, seed=drawn)
+        recipe = Recipe(self.optimizer, self.batch_size, rules, self.n_threads)
+        session = ENGINES[self.engine].session(self.network, recipe)
+        runner = Epochs(session, self.data, self.schedule, self.learning_rate)
+        training = Training(self.network, History(), self.epochs)
+        if keeper:
+            self._keep(keeper, training)
+            runner.keeper = keeper
+        judged = None if self.held_out is None else HeldOut(self.held_out)
+        return Run(training, runner, judged, self.callbacks, self.rng if self.shuffle else None)
+
+    def _keep(self, keeper: EpochKeeper, training: Training) -> None:
+        parts: dict[str, Part] = {"optimizer": Whole(self.optimizer), "schedule": Whole(self.schedule)}
+        if self.stopping is not None:
+            parts["early_stopping"] = Attributes(self.stopping, vars(self.stopping).keys() - {"patience", "tol"})
+        keeper.keep_training(training, **parts)
+        self.callbacks.insert(0 if self.stopping is None else 1, keeper)
+
+
+def check(
     network: Network,
     data: Data,
     held_out: Data | None,
-    held: ExitStack,
     *,
     optimizer: str | Optimizer,
     learning_rate: float,
@@ -146,50 +199,31 @@ def prepare(
     n_threads: int | None,
     callbacks: Iterable[Callback],
     random_state: int | np.random.Generator | np.random.RandomState | None,
-    checkpoint: str | os.PathLike | Checkpoint | None = None,
-) -> Run:
-    """All checks of what `fit` is asked for, and all that training starts from. A checkpoint is held by the context."""
+) -> Asked:
+    """All checks of what `fit` is asked for beside its data."""
     stepper: Optimizer = validation.instance("optimizer", optimizer, OPTIMIZERS, Optimizer)
-    epochs, history = validation.integer("epochs", epochs, 0), History()
+    epochs = validation.integer("epochs", epochs, 0)
     pacer = _schedule(schedule, epochs)
     rng = generator(random_state)
-    dropout = validation.dropout(dropout, len(network.sizes) - 2)
     regularization = Regularization(
         l2=validation.number("l2", l2, 0),
         l2_per_sample=bool(l2_per_sample),
-        dropout=dropout,
+        dropout=validation.dropout(dropout, len(network.sizes) - 2),
         clip_value=np.inf if clip_value is None else validation.number("clip_value", clip_value, 0, open_minimum=True),
         clip_norm=np.inf if clip_norm is None else validation.number("clip_norm", clip_norm, 0, open_minimum=True),
     )
     batch_size = min(validation.integer("batch_size", batch_size, 1), len(data))
     if network.state.size and batch_size == 1:
         raise ValueError(f"batch_size: expected at least 2 with batch normalisation, got 1 (of {len(data)} samples)")
-    kind = validation.lookup("engine", engine, ENGINES).session
+    validation.lookup("engine", engine, ENGINES)
     rate = validation.number("learning_rate", learning_rate, 0, open_minimum=True)
     n_threads = validation.n_threads(n_threads)
     calls = _callbacks(callbacks, early_stopping)
     stopping = calls[0] if early_stopping is not None and isinstance(calls[0], EarlyStopping) else None
-    keeper = None
-    if checkpoint is not None:
-        run_is = described(
-            network, data, held_out, optimizer=stepper, learning_rate=rate, schedule=pacer, batch_size=batch_size,
-            epochs=epochs, shuffle=bool(shuffle), regularization=regularization, engine=engine,
-            early_stopping=stopping and (stopping.patience, stopping.tol),
-        )  # fmt: skip
-        keeper = held.enter_context(EpochKeeper(checkpoint, run_is))
-        keeper.begin_at(rng)
-    drawn = seed(rng) if np.any(dropout) else 0
-    session = kind(network, Recipe(stepper, batch_size, dataclasses.replace(regularization, seed=drawn), n_threads))
-    runner, training = Epochs(session, data, pacer, rate), Training(network, history, epochs)
-    if keeper:
-        parts: dict[str, Part] = {"optimizer": Whole(stepper), "schedule": Whole(pacer)}
-        if stopping is not None:
-            parts["early_stopping"] = Attributes(stopping, vars(stopping).keys() - {"patience", "tol"})
-        keeper.keep_training(training, **parts)
-        calls.insert(0 if stopping is None else 1, keeper)
-        runner.keeper = keeper
-    judged = None if held_out is None else HeldOut(held_out)
-    return Run(training, runner, judged, calls, rng if shuffle else None)
+    return Asked(
+        network, data, held_out, stepper, rate, pacer, batch_size, epochs, bool(shuffle), regularization, engine,
+        n_threads, calls, stopping, rng,
+    )  # fmt: skip
 
 
 def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:

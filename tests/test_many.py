@@ -338,8 +338,10 @@ def test_a_real_ctrl_c():
 def checkpointed(path, epochs=6, **changes):
     """What a run with everything comes to: some networks in lockstep, some by themselves."""
     nets = [*networks(9, sizes=(4, 6, 3)), *networks(2, normalization="batch")]
-    given = {"dropout": 0.2, "batch_size": 16, "validation_data": HELD_OUT, "early_stopping": 3,
-             "schedule": "on_plateau", "learning_rate": [1e-2 * (1 + k % 4) for k in range(11)], "random_state": list(range(11))}  # fmt: skip
+    given = {
+        "dropout": 0.2, "batch_size": 16, "validation_data": HELD_OUT, "early_stopping": 3, "schedule": "on_plateau",
+        "learning_rate": [1e-2 * (1 + k % 4) for k in range(11)], "random_state": list(range(11)),
+    }  # fmt: skip
     histories = fit_many(nets, X, LABELS, epochs=epochs, checkpoint=path, n_threads=1, **given | changes)
     return [learnt(*pair) for pair in zip(nets, histories, strict=True)]
 

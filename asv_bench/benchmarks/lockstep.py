@@ -1,8 +1,8 @@
 """How long many networks take at once, `fit_many`, beside JAX's vmap over networks and beside one fit after the other.
 
 All sides train the same networks on the same batches, each network by its own learning rate, with Adam in float32. Ours
-is the whole call, with all that `fit_many` checks and makes ready. JAX's is one jitted program: a scan over epochs, in it
-one over batches, in it a step vmapped over the networks; compiling it does not count. The setup compares parameters.
+is the whole call, with all that `fit_many` checks and makes ready. JAX's is one jitted program: a scan over epochs, in
+it one over batches, in it a step vmapped over the networks; compiling it does not count. The setup compares parameters.
 """
 
 import os

@@ -1,19 +1,26 @@
 """Many networks at once: each is left as its own fit would leave it, to the last bit."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .fit import fit_many
 
 if TYPE_CHECKING:
     from .estimators import fit_all
+    from .halving import HalvingGridSearchCV, HalvingRandomSearchCV
+    from .searches import GridSearchCV, RandomizedSearchCV
 
-__all__ = ["fit_many", "fit_all"]
+HOMES = {
+    "fit_all": "estimators", "GridSearchCV": "searches", "RandomizedSearchCV": "searches",
+    "HalvingGridSearchCV": "halving", "HalvingRandomSearchCV": "halving",
+}  # fmt: skip
+__all__ = [
+    "fit_many", "fit_all", "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """What imports scikit-learn where it is installed, on first use."""
-    if name == "fit_all":
-        from . import estimators
-
-        return estimators.fit_all
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """What imports scikit-learn, on first use."""
+    if name not in HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{HOMES[name]}", __name__), name)

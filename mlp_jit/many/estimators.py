@@ -1,6 +1,6 @@
 """Many estimators, fitted side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,12 +25,49 @@ def fit_all(
     trained.
     """
     with ExitStack() as held:
-        prepared = []
         with ExitStack() as refused:
+            prepared = []
             for estimator, X_k, y_k, weight in zip(estimators, X, y, sample_weight, strict=True):
                 refused.enter_context(unchanged_if_refused(estimator))
-                parameters.check(estimator)
-                prepared.append(estimator._prepare(X_k, y_k, weight, held=held))
-        train_together([fit.run for fit in prepared if isinstance(fit, Descending)], n_threads)
+                prepared.append(_prepared(estimator, X_k, y_k, weight, held))
+        _train(prepared, n_threads)
         for estimator, fit in zip(estimators, prepared, strict=True):
-            estimator._train(fit.end if isinstance(fit, Descending) else fit)
+            estimator._train(_end(fit))
+
+
+def fit_each(
+    estimators: Sequence[Any], X: Sequence[Any], y: Sequence[Any], sample_weight: Sequence[Any]
+) -> list[Exception | None]:
+    """The same, but one that raises an error does not keep the others from being fitted: the error of each, or None."""
+    errors: list[Exception | None] = [None] * len(estimators)
+    prepared: dict[int, Callable[[], None]] = {}
+    with ExitStack() as held:
+        for k, (estimator, X_k, y_k, weight) in enumerate(zip(estimators, X, y, sample_weight, strict=True)):
+            try:
+                with unchanged_if_refused(estimator):
+                    prepared[k] = _prepared(estimator, X_k, y_k, weight, held)
+            except Exception as error:
+                errors[k] = error
+        _train(list(prepared.values()), None)
+        for k, fit in prepared.items():
+            try:
+                estimators[k]._train(_end(fit))
+            except Exception as error:
+                errors[k] = error
+    return errors
+
+
+def _prepared(estimator: Any, X: Any, y: Any, sample_weight: Any, held: ExitStack) -> Callable[[], None]:
+    parameters.check(estimator)
+    prepared: Callable[[], None] = estimator._prepare(X, y, sample_weight, held=held)
+    return prepared
+
+
+def _train(prepared: Sequence[Callable[[], None]], n_threads: int | None) -> None:
+    """Those of a stochastic solver."""
+    train_together([fit.run for fit in prepared if isinstance(fit, Descending)], n_threads)
+
+
+def _end(fit: Callable[[], None]) -> Callable[[], None]:
+    """What is still to be done."""
+    return fit.end if isinstance(fit, Descending) else fit

@@ -43,6 +43,7 @@ from .training import Callback, Checkpoint, EarlyStopping, History, Progress, fi
 if TYPE_CHECKING:
     from .estimators import MLPClassifier, MLPRegressor
     from .files.models import load, save
+    from .many.ensembles import MLPEnsembleClassifier, MLPEnsembleRegressor
     from .many.fit import fit_many
 
 __version__ = "0.1.0"
@@ -54,6 +55,8 @@ __all__ = [  # in the order in which the reference shows them
     "History",
     "MLPClassifier",
     "MLPRegressor",
+    "MLPEnsembleClassifier",
+    "MLPEnsembleRegressor",
     "save",
     "load",
     "SGD",
@@ -78,10 +81,10 @@ def __getattr__(name: str) -> Any:
     """On first use what few programs need, and the estimators and their files, which import scikit-learn where it is
     installed.
     """
-    if name == "fit_many":
-        from .many.fit import fit_many
+    if name in ("fit_many", "MLPEnsembleClassifier", "MLPEnsembleRegressor"):
+        from . import many
 
-        return fit_many
+        return getattr(many, name)
     if name in ("save", "load"):
         from .files import models
 

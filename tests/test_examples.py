@@ -277,3 +277,16 @@ def test_sampler(run):
     for name in ("Metropolis", "HMC"):
         np.testing.assert_allclose(means[name], means["simulator"], atol=0.01)
         assert 0.3 < number(out, f"{name:10} accepted") < 1
+
+
+@pytest.mark.examples
+def test_uncertainty(run):
+    out = run("uncertainty")
+    for name in ("digits", "wine"):
+        alone, together = numbers(out, f"{name}: log loss of one")[:2]
+        assert together < alone
+    assert abs(number(out, "σ ") - 0.1) < 0.02
+    for level in (50, 80, 90, 95):
+        assert abs(number(out, f"{level} % intervals hold") - level) < 5
+    among, gap = numbers(out, "members apart by")
+    assert gap > 3 * among

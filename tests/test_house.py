@@ -28,8 +28,8 @@ LAYERS = [
     {"files", "files.container", "files.values"},
     {"training", "training.*"},
     {"interop", "interop.*"},
-    {"estimators", "estimators.*", "files.attributes", "files.estimators", "files.models", "study.*", "plots.*"},
-    {"many", "many.*"},
+    {"estimators", "estimators.*", "files.attributes", "files.estimators", "study.*", "plots.*"},
+    {"many", "many.*", "files.ensembles", "files.models"},
     {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]

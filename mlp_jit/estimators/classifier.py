@@ -22,6 +22,16 @@ from .scikit_learn import ClassifierMixin, available_if, column_or_1d, unique_la
 from .weights import adopt, layers
 
 
+def probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Of outputs (n_samples, n_outputs) those of both classes where there is one output."""
+    if outputs.shape[1] > 1:
+        return outputs
+    both = np.empty((len(outputs), 2), outputs.dtype)
+    both[:, 1] = outputs[:, 0]
+    np.subtract(1, both[:, 1], out=both[:, 0])
+    return both
+
+
 class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
     """Multilayer perceptron that predicts classes: two, more, or several labels at once.
 
@@ -286,13 +296,7 @@ class MLPClassifier(ClassifierMixin, MultilayerPerceptron):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities (n_samples, n_classes) in the order of classes_; of several labels, each label's own."""
-        outputs = self._outputs(X)
-        if outputs.shape[1] > 1:
-            return outputs
-        both = np.empty((len(outputs), 2), outputs.dtype)
-        both[:, 1] = outputs[:, 0]
-        np.subtract(1, both[:, 1], out=both[:, 0])
-        return both
+        return probabilities(self._outputs(X))
 
     def predict_log_proba(self, X: Any) -> np.ndarray:
         """The logarithm of `predict_proba`."""

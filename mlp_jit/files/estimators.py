@@ -14,9 +14,9 @@ PARTS = KINDS | {kind.__name__: Kind(kind, fields_of, object_of(kind)) for kind 
 VERSION = "_sklearn_version"  # what scikit-learn writes among the attributes for its own pickles
 
 
-def said_of(estimator: Any, writer: Writer) -> dict[str, Any]:
-    """Its parameters and attributes, as `writer` says them. Raises NotSaid for one of the attributes, and warns
-    UserWarning of parameters that a file cannot say.
+def said_of(estimator: Any, writer: Writer, place: str = "") -> dict[str, Any]:
+    """Its parameters and attributes, as `writer` says them, with `place` before the names of arrays. Raises NotSaid for
+    one of the attributes, and warns UserWarning of parameters that a file cannot say.
     """
     parameters, left_out = estimator.get_params(deep=False), []
     learnt = {
@@ -25,12 +25,12 @@ def said_of(estimator: Any, writer: Writer) -> dict[str, Any]:
     said = {}
     for name, value in parameters.items():
         try:
-            said[name] = writer.say(value, name)
+            said[name] = writer.say(value, f"{place}{name}")
         except NotSaid as error:
             left_out.append(str(error))
     content = {
         "parameters": said,
-        "attributes": {name: writer.say(value, name.strip("_")) for name, value in learnt.items()},
+        "attributes": {name: writer.say(value, place + name.strip("_")) for name, value in learnt.items()},
     }
     if left_out:
         warnings.warn(

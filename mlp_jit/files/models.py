@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..activations import Activation
 from ..losses import Loss
@@ -13,18 +13,22 @@ from .values import Reader, Writer, WrongParameter
 
 if TYPE_CHECKING:
     from ..estimators import MLPClassifier, MLPRegressor
+    from ..many.ensembles import MLPEnsembleClassifier, MLPEnsembleRegressor
+
+    Model: TypeAlias = Network | MLPClassifier | MLPRegressor | MLPEnsembleClassifier | MLPEnsembleRegressor | Optimizer
 
 FORMAT = 1  # what a newer number means is not known; what is new within one may be left out
 PLAIN: dict[str, type] = {"Network": Network, **{kind.__name__: kind for kind in OPTIMIZERS.values()}}
 ESTIMATORS = "MLPClassifier", "MLPRegressor"
+ENSEMBLES = "MLPEnsembleClassifier", "MLPEnsembleRegressor"
 
 
-def save(model: "Network | MLPClassifier | MLPRegressor | Optimizer", path: str | os.PathLike) -> None:
+def save(model: "Model", path: str | os.PathLike) -> None:
     """Write a model into one file, in the safetensors layout, whole or not at all.
 
     A Network is kept with its parameters and running statistics, an estimator with its parameters and all that it has
-    learnt, an optimizer with its moments: what `load` returns predicts the same bits, and a `partial_fit`, a warm start
-    or a `fit` with that optimizer goes on to the same bits.
+    learnt, an ensemble with all its members, an optimizer with its moments: what `load` returns predicts the same bits,
+    and a `partial_fit`, a warm start or a `fit` with that optimizer goes on to the same bits.
 
     Activations and losses of your own go by their names, and `load` is given them again. Raises TypeError for other
     objects, subclasses among them, and for an estimator that has learnt with a schedule of your own, without which it
@@ -38,8 +42,11 @@ def save(model: "Network | MLPClassifier | MLPRegressor | Optimizer", path: str 
     elif kind in ESTIMATORS and type(model) is _of_estimators().CLASSES[kind]:
         writer = Writer(_of_estimators().PARTS)
         content = _of_estimators().said_of(model, writer)
+    elif kind in ENSEMBLES and type(model) is _of_ensembles().CLASSES[kind]:
+        writer = Writer(_of_estimators().PARTS)
+        content = _of_ensembles().said_of(model, writer)
     else:
-        raise TypeError(f"model: expected a Network, an MLPClassifier, an MLPRegressor or an optimizer, got {model!r}")
+        raise TypeError(f"model: expected a Network, an estimator, an ensemble or an optimizer, got {model!r}")
     container.write(path, {"format": FORMAT, "kind": kind, "model": content}, writer.arrays)
 
 
@@ -63,6 +70,9 @@ def load(
         if kind in ESTIMATORS:
             estimators = _of_estimators()
             return estimators.estimator(kind, Reader(arrays, estimators.PARTS, functions), model, parameters)
+        if kind in ENSEMBLES:
+            reader = Reader(arrays, _of_estimators().PARTS, functions)
+            return _of_ensembles().ensemble(kind, reader, model, parameters)
         made = Reader(arrays, functions=functions).hear(model)
         if type(made) is not PLAIN.get(kind):
             raise ValueError(f"a {type(made).__name__} that says it is a {kind!r}")
@@ -80,3 +90,10 @@ def _of_estimators() -> Any:
     from . import estimators
 
     return estimators
+
+
+def _of_ensembles() -> Any:
+    """Likewise."""
+    from . import ensembles
+
+    return ensembles

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from .fit import fit_many
 
 if TYPE_CHECKING:
+    from .ensembles import MLPEnsembleClassifier, MLPEnsembleRegressor
     from .estimators import fit_all
     from .halving import HalvingGridSearchCV, HalvingRandomSearchCV
     from .searches import GridSearchCV, RandomizedSearchCV
@@ -13,9 +14,11 @@ if TYPE_CHECKING:
 HOMES = {
     "fit_all": "estimators", "GridSearchCV": "searches", "RandomizedSearchCV": "searches",
     "HalvingGridSearchCV": "halving", "HalvingRandomSearchCV": "halving",
+    "MLPEnsembleClassifier": "ensembles", "MLPEnsembleRegressor": "ensembles",
 }  # fmt: skip
 __all__ = [
-    "fit_many", "fit_all", "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"
+    "fit_many", "MLPEnsembleClassifier", "MLPEnsembleRegressor", "fit_all", "GridSearchCV", "RandomizedSearchCV",
+    "HalvingGridSearchCV", "HalvingRandomSearchCV",
 ]  # fmt: skip
 
 

@@ -215,10 +215,11 @@ class Loss:
     def __reduce__(self) -> Any:
         if self.is_own:
             return Loss, (self.name, self.ell, self.delta, self.outputs, self.of_z)
-        return _again, (self.name, self.parameter)
+        return built_in, (self.name, self.parameter)
 
 
-def _again(name: str, parameter: Any) -> Loss:
+def built_in(name: str, parameter: Any) -> Loss:
+    """The built-in loss of this name, with its parameter where it takes one."""
     made = {"huber": huber, "quantile": quantile}.get(name)
     return LOSSES[name] if made is None else made(parameter)
 

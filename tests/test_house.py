@@ -29,7 +29,7 @@ LAYERS = [
     {"training", "training.*"},
     {"interop", "interop.*"},
     {"estimators", "estimators.*", "files.attributes", "files.estimators", "study.*", "plots.*"},
-    {"many", "many.*", "files.ensembles", "files.models"},
+    {"many", "many.*", "files.ensembles", "files.models", "dask", "dask.*"},
     {"__init__", "demo", "limit", "info", "warmup"},
     {"__main__"},
 ]

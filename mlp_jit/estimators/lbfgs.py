@@ -103,7 +103,7 @@ class Remembered:
     for it: the way it went then it goes again.
     """
 
-    def __init__(self, objective: Objective, keeper: Keeper) -> None:
+    def __init__(self, objective: Callable[[np.ndarray], tuple[float, np.ndarray]], keeper: Keeper) -> None:
         self.objective, self.keeper, self.asked = objective, keeper, 0
         self.places: list[str] = []
         self.losses: list[float] = []

@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import validation
 from ..activations import OUTPUTS, Activation
-from ..losses import LOSSES, Loss, huber, quantile
+from ..losses import LOSSES, Loss, built_in
 from ..network import Network
 from ..optimizers import OPTIMIZERS, SETTINGS, Optimizer
 from ..schedules import SCHEDULES
@@ -65,14 +65,14 @@ def object_of(kind: type) -> Callable[[dict[str, Any]], Any]:
 
 def _of_loss(loss: Loss) -> dict[str, Any]:
     fields = {"name": loss.name, "parameter": loss.parameter}
-    if loss.name not in LOSSES or _loss(fields).ell is not loss.ell or _loss(fields).delta is not loss.delta:
+    known = LOSSES.get(loss.name)
+    if known is None or known.ell is not loss.ell or known.delta is not loss.delta:
         raise NotSaid(f"a loss of your own, {loss.name!r}")
     return fields
 
 
 def _loss(fields: dict[str, Any]) -> Loss:
-    made = {"huber": huber, "quantile": quantile}.get(fields["name"])
-    return LOSSES[fields["name"]] if made is None else made(fields["parameter"])
+    return built_in(fields["name"], fields["parameter"])
 
 
 def _of_network(network: Network) -> dict[str, Any]:

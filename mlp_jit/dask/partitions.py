@@ -77,15 +77,10 @@ class Partitions:
 
         The arrays leave the client once; workers hand them on to each other, and a lost copy is made again.
         """
-        homes = self.client.who_has(self.parts)
         handed = self.client.submit(tasks.hand_over, arrays, pure=False)
-        near = {"allow_other_workers": True, "pure": False, **settings}
-        level = [
-            self.client.submit(task, part, self.spec, handed, workers=list(homes.get(part.key) or ()) or None, **near)
-            for part in self.parts
-        ]
+        level = self.client.map(task, self.parts, spec=self.spec, handed=handed, pure=False, **settings)
         while len(level) > 1:
             groups = [level[first : first + FAN_IN] for first in range(0, len(level), FAN_IN)]
-            level = [self.client.submit(tasks.add, group, pure=False) for group in groups]
+            level = self.client.map(tasks.add, groups, pure=False)
         total: Sums = level[0].result()
         return total

@@ -13,7 +13,7 @@ from ..optimizers import OPTIMIZERS, SGD, Optimizer
 from ..training.checkpoint import digest
 from ..training.data import Data
 
-FAN_IN = 8  # sums that one task adds up
+FAN_IN = 16  # sums that one task adds up
 
 
 class Spec(NamedTuple):

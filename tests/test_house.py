@@ -29,9 +29,9 @@ LAYERS = [
     {"training", "training.*"},
     {"interop", "interop.*"},
     {"estimators", "estimators.*", "files.attributes", "files.estimators", "study.*", "plots.*"},
-    {"many", "many.*", "files.ensembles", "files.models", "dask", "dask.*"},
+    {"many", "many.*", "files.ensembles", "files.models"},
     {"__init__", "demo", "limit", "info", "warmup"},
-    {"__main__"},
+    {"__main__", "dask", "dask.*"},
 ]
 
 

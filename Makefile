@@ -110,7 +110,7 @@ dashboard: .venv/installed-bench ## the recorded results as pages, at an address
 	$(ASV) publish --no-pull
 	$(PY) -m http.server --bind 127.0.0.1 --directory asv_bench/.asv/html $(PORT)
 
-figures: .venv/installed-bench ## the README's pictures and its table, from the recorded results
+figures: .venv/installed-bench ## the README's and the guide's pictures and tables, from the recorded results
 	cd asv_bench && ../$(PY) figures.py
 
 clean-cache: ## forget what Numba compiled

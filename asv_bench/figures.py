@@ -1,4 +1,4 @@
-"""The README's pictures and its tables, made of the recorded results: make figures."""
+"""The README's picture and table, and those of the guide, made of the recorded results: make figures."""
 
 import re
 from pathlib import Path
@@ -12,12 +12,12 @@ LIMIT = "limit.StepOverLimit.track_ratio"
 MARKED = re.compile(r"(<!-- make figures -->\n).*?(<!-- /make figures -->)", re.DOTALL)
 
 
-def tables() -> str:
+def tables() -> list[str]:
     """For each machine where the peers were recorded a table, under its name."""
-    return "\n\n".join(
+    return [
         f"On {described(machine)}, commit {milestone.short}:\n\n{peers_table(milestone)}"
         for machine, milestone in everywhere(PEERS)
-    )
+    ]
 
 
 def peers_table(milestone: Milestone) -> str:
@@ -49,7 +49,9 @@ def main() -> None:
     history = milestones()
     draw_history(history, ROOT / "docs" / "history.svg")
     draw_grid(latest(history, GRID).values(GRID), ROOT / "docs" / "ours_over_numpy.svg")
-    write_tables(tables(), ROOT / "README.md")
+    made = tables()
+    write_tables(made[0], ROOT / "README.md")
+    write_tables("\n\n".join(made), ROOT / "docs" / "guide" / "performance.md")
 
 
 def write_tables(tables: str, readme: Path) -> None:

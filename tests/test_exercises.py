@@ -144,7 +144,7 @@ def test_in_a_notebook_they_are_a_page_of_their_own():
 
 
 def test_the_readmes_exercises(capsys):
-    readme = (Path(mlp_jit.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = (Path(mlp_jit.__file__).parents[1] / "docs/guide/study.md").read_text(encoding="utf-8")
     code = re.search(r"```python\n(from mlp_jit.study import exercises\n.*?)```", readme, re.DOTALL)[1]
     exec(code, {})
     assert capsys.readouterr().out.strip() == code.rpartition("# ")[2].strip()

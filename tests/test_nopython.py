@@ -525,7 +525,9 @@ def test_it_belongs_to_its_process():
 @COMPILED
 def test_the_readme_shows_what_works(tmp_path):
     """Its function goes down ŷ_0 along the gradient."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/guide/deployment.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     (block,) = (block for block in blocks if "mlp_jit.nopython" in block)
     (tmp_path / "readme.py").write_text(block, encoding="utf-8")
     net = network([3, 8, 2], activation="tanh")

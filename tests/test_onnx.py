@@ -191,7 +191,7 @@ def test_what_cannot_be_written(monkeypatch):
 
 def test_the_readme(tmp_path, monkeypatch):
     """Its lines run and say the truth."""
-    text = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
+    text = Path(__file__).parents[1].joinpath("docs/guide/deployment.md").read_text(encoding="utf-8")
     (code,) = (block for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "from_onnx" in block)
     monkeypatch.chdir(tmp_path)
     names = {"clf": MLPClassifier((6,), max_iter=3, random_state=0).fit(X, LABELS), "X_new": X[:5]}

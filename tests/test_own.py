@@ -235,7 +235,7 @@ def test_kinks_are_allowed():
 
 
 def test_the_readme(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guide/own.md").read_text(encoding="utf-8"), re.DOTALL)
     (block,) = (block for block in blocks if "Activation(" in block)
     (tmp_path / "readme.py").write_text(block, encoding="utf-8")
     net = runpy.run_path(str(tmp_path / "readme.py"), {"Network": Network})["net"]

@@ -189,7 +189,7 @@ def test_a_wide_network_shows_as_text():
 
 
 def test_the_readmes_walk(capsys):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "docs/guide/study.md").read_text(encoding="utf-8")
     code, shown = re.search(
         r"```python\n(from mlp_jit.study import walk\n.*?)```\n\n```\n(.*?)```", readme, re.S
     ).groups()

@@ -38,7 +38,7 @@ from .activations import Activation
 from .losses import Loss, huber, quantile
 from .network import Network
 from .optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSprop
-from .training import Callback, Checkpoint, EarlyStopping, History, Progress, fit
+from .training import Callback, Checkpoint, EarlyStopping, History, Progress, Rows, fit, fit_stream
 
 if TYPE_CHECKING:
     from .estimators import MLPClassifier, MLPRegressor
@@ -52,6 +52,8 @@ __all__ = [  # in the order in which the reference shows them
     "Network",
     "fit",
     "fit_many",
+    "fit_stream",
+    "Rows",
     "History",
     "MLPClassifier",
     "MLPRegressor",

@@ -279,8 +279,10 @@ def _one_hot(name: str, labels: np.ndarray, n_classes: int, n_samples: int, kind
     return for_engine(encoded, kind)
 
 
-def weights(name: str, value: Any, n_samples: int, kind: np.dtype) -> np.ndarray:
-    """Sample weights (n_samples,), finite, none negative and not all zero; ones for None."""
+def weights(name: str, value: Any, n_samples: int, kind: np.dtype, *, of_all: bool = True) -> np.ndarray:
+    """Sample weights (n_samples,), finite, none negative and, where they are those `of_all`, not all zero; ones for
+    None.
+    """
     if value is None:
         return for_engine(np.ones(n_samples, kind), kind)
     array = as_array(name, value)
@@ -288,6 +290,6 @@ def weights(name: str, value: Any, n_samples: int, kind: np.dtype) -> np.ndarray
         raise ValueError(f"{name}: expected shape ({n_samples},), got {array.shape}")
     finite(name, array, kind)
     ready = for_engine(array, kind)
-    if array.min() < 0 or ready.max() <= 0:  # a weight may also be too small for float32
+    if array.min() < 0 or (of_all and ready.max() <= 0):  # a weight may also be too small for float32
         raise ValueError(f"{name}: expected weights >= 0, not all zero, got {array.min():g} to {array.max():g}")
     return ready

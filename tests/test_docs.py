@@ -33,7 +33,7 @@ def blocks(name):
 @pytest.mark.skipif(config.DISABLE_JIT, reason="the lanes engine exists only compiled")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:.*were drawn by all members")
-@pytest.mark.parametrize("name", ["README.md", "docs/guide/many.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/guide/many.md", "docs/guide/streams.md"])
 def test_its_code_runs(name, tmp_path, monkeypatch):
     """Block after block, each with what those before have left."""
     monkeypatch.chdir(tmp_path)

@@ -18,7 +18,7 @@ from .callbacks import Callback
 from .checkpoint import NOTHING
 from .data import Data
 from .epochs import Epochs, evaluate
-from .history import Training
+from .history import History, Training
 
 Rng = np.random.Generator | np.random.RandomState
 
@@ -121,7 +121,7 @@ class Run:
             if self.validation is not None:
                 L, outputs = yield self.validation.data
                 self.validation.judge(self.training, L, outputs)
-            self._end_epoch(loss)
+            self._end_epoch()
             ended += 1
             if history.stopped:
                 break
@@ -153,17 +153,14 @@ class Run:
         self.training.history.learning_rate += rates[:ended, -1].tolist()
         return ended
 
-    def _end_epoch(self, loss: float) -> None:
+    def _end_epoch(self) -> None:
         """All that comes after an epoch, whose figures stand in the history."""
         history = self.training.history
         self.runner.end_epoch()
         self.runner.schedule.observe(history.watched[-1])
         for callback in self.callbacks:
             callback.on_epoch(self.training)
-        if not math.isfinite(loss):
-            history.stopped = f"the loss was {loss} in epoch {len(history.loss)}"
-            warnings.warn(f"fit stopped: {history.stopped}; try a smaller learning_rate, standardised inputs or "
-                          "clip_norm", RuntimeWarning, stacklevel=6)  # fmt: skip
+        stop_unless_finite(history, stacklevel=7)
 
     def _orders(self, order: np.ndarray, count: int, *, goes_on: bool) -> np.ndarray:
         """Of the next epochs, (count, n_samples)."""
@@ -217,6 +214,14 @@ def stand_at(rng: Rng, state: Any) -> None:
         rng.bit_generator.state = state
     else:
         rng.set_state(state)
+
+
+def stop_unless_finite(history: History, stacklevel: int) -> None:
+    """End a fit whose last loss is not finite, and warn of it."""
+    if not math.isfinite(history.loss[-1]):
+        history.stopped = f"the loss was {history.loss[-1]} in epoch {len(history.loss)}"
+        message = f"fit stopped: {history.stopped}; try a smaller learning_rate, standardised inputs or clip_norm"
+        warnings.warn(message, RuntimeWarning, stacklevel=stacklevel)
 
 
 def interrupted(epochs: int) -> str:

@@ -384,6 +384,36 @@ def test_a_run_that_was_cut_ends_as_one_that_was_not(ends, tmp_path, monkeypatch
     assert os.listdir(tmp_path) == ["run.mlp"]
 
 
+def test_what_goes_on_from_a_checkpoint_trains_the_moments_that_it_has(tmp_path, monkeypatch):
+    """Its optimizer has other arrays than before it was restored."""
+    train, looked = lockstep.Session.train, []
+
+    def look(self, who, *given):
+        for k in who:
+            moments = self.members[k].recipe.optimizer.moments
+            looked.append(self.networks["m"][k] * self.item == moments.ctypes.data)
+        if len(looked) == 4 * K:
+            raise Killed
+        train(self, who, *given)
+
+    monkeypatch.setattr(lockstep.Session, "train", look)
+    settings = {
+        "epochs": 6,
+        "batch_size": 16,
+        "random_state": 0,
+        "checkpoint": Checkpoint(tmp_path / "run.mlp", every=0),
+    }
+    with pytest.raises(Killed):
+        fit_many(networks(), X, LABELS, **settings)
+    again = networks()
+    fit_many(again, X, LABELS, **settings)
+    assert all(looked)
+    assert len(looked) > 5 * K
+    whole = networks()
+    fit_many(whole, X, LABELS, epochs=6, batch_size=16, random_state=0)
+    assert [n.params.tobytes() for n in again] == [n.params.tobytes() for n in whole]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [({"epochs": 7}, "epochs: 6 there, 7 here"), ({"learning_rate": 0.1}, "learning_rate: .* there, 0.1 here")],

@@ -21,6 +21,7 @@ from .._jit import threads
 from ..engines import lockstep
 from ..engines.contract import FIGURES
 from ..engines.lanes.session import Session
+from ..engines.lanes.simd import lanes_of
 from ..training.data import Data
 from ..training.epochs import ORDERS_AT_ONCE
 from ..training.run import Run, Stretch
@@ -61,9 +62,13 @@ def _kind(run: Run) -> Any:
     runner = run.runner
     if not isinstance(runner.session, Session) or not runner.data.whole:
         return None
-    session = runner.session
-    kind = lockstep.kind(lockstep.Member(session.plan, session.recipe, runner.data.samples))
+    kind = lockstep.kind(_member(run))
     return kind and (kind, runner.steps_per_epoch)
+
+
+def _member(run: Run) -> lockstep.Member:
+    session = run.runner.session
+    return lockstep.Member(session.plan, session.recipe, run.runner.data.samples)
 
 
 class Fit:
@@ -116,12 +121,9 @@ class Lockstep:
     """
 
     def __init__(self, fits: Sequence[Fit], n_threads: int | None) -> None:
-        self.fits, self.runs = list(fits), [fit.run for fit in fits]
-        sessions = [run.runner.session for run in self.runs]
-        members = [lockstep.Member(session.plan, session.recipe, run.runner.data.samples)
-                   for session, run in zip(sessions, self.runs, strict=True)]  # fmt: skip
-        self.session = lockstep.Session(members, n_threads)
-        self.share = guessed_share(self.session.plan.params.size)
+        self.fits, self.runs, self.n_threads = list(fits), [fit.run for fit in fits], n_threads
+        plan = self.runs[0].runner.session.plan
+        self.lanes, self.share = lanes_of(plan.dtype), guessed_share(plan.params.size)
         self.seconds, self.of_pack, self.of_one = 0.0, np.inf, [np.inf]
         for run in self.runs:
             run.runner.in_place = True
@@ -133,6 +135,8 @@ class Lockstep:
         here = self._stay(list(range(len(self.fits))), left_over)
         for k in here:
             self.fits[k].go_on()
+        if here:  # only now: what goes on from a checkpoint has other moments before it begins
+            self.session = lockstep.Session([_member(run) for run in self.runs], self.n_threads)
         while here := self._stay([k for k in here if self.fits[k].wants is not None], left_over):
             self._measure(here)
             self._serve(here)
@@ -140,9 +144,8 @@ class Lockstep:
 
     def _stay(self, here: list[int], left_over: list[Fit]) -> list[int]:
         """Which of those under way stay."""
-        lanes = self.session.L
-        stay = len(here) - len(here) % lanes
-        if len(here) % lanes > self.share * lanes:
+        stay = len(here) - len(here) % self.lanes
+        if len(here) % self.lanes > self.share * self.lanes:
             stay = len(here)
         if self.share >= 1:
             stay = 0
@@ -164,7 +167,7 @@ class Lockstep:
             if self.fits[here[0]].wants is None:
                 del here[0]
         if len(self.of_one) > TRIES:
-            self.share = self.of_pack / (self.session.L * min(self.of_one))
+            self.share = self.of_pack / (self.lanes * min(self.of_one))
 
     def _serve(self, waiting: list[int]) -> None:
         """What each of these wants, those that want alike together."""
@@ -203,7 +206,7 @@ class Lockstep:
 
     def _took(self, seconds: float, steps: int, count: int) -> None:
         """What a call has taken, and a step of a pack in it."""
-        packs, workers = -(-count // self.session.L), int(self.session.job["workers"][0])
+        packs, workers = -(-count // self.lanes), int(self.session.job["workers"][0])
         self.seconds += seconds
         self.of_pack = min(self.of_pack, seconds / steps / -(-packs // workers))
 

@@ -13,7 +13,7 @@ from .engines.layout import BATCH, KIND, LAYER, PLAIN, SKIPS
 from .engines.loops.trace import Trace, trace
 from .engines.plan import Plan
 from .initializers import INITIALIZERS, Initializer, default_initializer
-from .ledger import ledger
+from .ledger import as_html, ledger
 from .losses import DEFAULT_LOSS, LOSSES, Loss
 
 NORMALIZATIONS = {"batch": BATCH, "layer": LAYER}
@@ -292,6 +292,10 @@ class Network(Plan):
             f"Network({list(self.sizes)}, activation={list(map(str, self.activations))}, output={self.output!r}, "
             f"loss={self.loss_name!r}{normalization}{skip}, dtype={self.dtype.name!r})"
         )
+
+    def _repr_html_(self) -> str:
+        """A picture and the ledger, for a notebook."""
+        return as_html(self)
 
 
 def generator(random_state: Any) -> np.random.Generator | np.random.RandomState:

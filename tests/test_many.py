@@ -37,7 +37,7 @@ def networks(count=K, sizes=(4, 8, 3), **options):
 
 
 def learnt(network, history):
-    return network.params.tobytes(), network.state.tobytes(), repr(history)
+    return network.params.tobytes(), network.state.tobytes(), repr(vars(history))
 
 
 def assert_as_alone(make=networks, x=X, y=LABELS, *, each=EACH, **alike):

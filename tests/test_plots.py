@@ -56,7 +56,9 @@ def test_loss_curve():
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), history.loss)
     np.testing.assert_array_equal(display.lines_[1].get_ydata(), history.validation_loss)
     assert display.ax_.get_xlabel() == "epoch"
-    assert display.ax_.get_yscale() == "log"
+    assert display.ax_.get_yscale() == "linear"  # within a decade a logarithmic scale has hardly a tick
+    assert LossCurveDisplay(loss=[3.0, 0.2]).plot().ax_.get_yscale() == "log"
+    assert LossCurveDisplay(loss=[3.0, 0.0]).plot().ax_.get_yscale() == "linear"
     assert drawn(display.figure_)
     again = LossCurveDisplay.from_history(history, name="again", ax=display.ax_)
     assert again.ax_ is display.ax_

@@ -38,7 +38,9 @@ class LossCurveDisplay:
         return cls(loss=loss, validation_loss=validation_loss or ()).plot(name=name, ax=ax)
 
     def plot(self, *, name: str | None = None, ax: Any = None) -> "LossCurveDisplay":
-        """Draw on `ax`, or on a new figure; the scale is logarithmic where no loss is zero or below."""
+        """Draw on `ax`, or on a new figure; on a logarithmic scale where all losses are above zero, and some ten times
+        others.
+        """
         self.ax_ = one_axes(ax)
         self.figure_ = self.ax_.figure
         epochs = np.arange(1, len(self.loss) + 1)
@@ -50,7 +52,8 @@ class LossCurveDisplay:
             self.lines_ += self.ax_.plot(epochs, self.validation_loss, linestyle="--", label=label, **style)
         drawn = np.concatenate([line.get_ydata() for line in self.ax_.get_lines()])
         drawn = drawn[np.isfinite(drawn)]
-        self.ax_.set_yscale("log" if drawn.size and drawn.min() > 0 else "linear")
+        wide = drawn.size > 0 and drawn.min() > 0 and drawn.max() > 10 * drawn.min()  # less has no ticks on a log scale
+        self.ax_.set_yscale("log" if wide else "linear")
         self.ax_.set(xlabel="epoch", ylabel="loss L")
         plain(self.ax_)
         self.ax_.legend(frameon=False)

@@ -113,6 +113,15 @@ def test_a_batch_may_be_a_row_or_all_of_them(batch_size, engine):
         assert same_run((params, history), trained(engine=engine, batch_size=22))
 
 
+@pytest.mark.parametrize("samples", [1, 13])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_several_epochs_a_call_are_as_many_calls(samples, shuffle, engine, monkeypatch):
+    settings = {"X": X[:samples], "y": Y[:samples], "engine": engine, "epochs": 40, "shuffle": shuffle}
+    at_once = trained(**settings)
+    monkeypatch.setattr(epochs.Epochs, "epochs_at_once", lambda self, **rules: 1)
+    assert same_run(trained(**settings), at_once)
+
+
 def test_no_epochs_change_nothing(engine):
     params, history = trained(engine=engine, epochs=0)
     assert history == History()

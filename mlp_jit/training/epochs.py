@@ -64,7 +64,7 @@ class Epochs:
         if len(orders) == 1:
             return self._epoch(orders[0], rates[0], done)[None]
         figures = np.empty((*rates.shape, FIGURES))
-        samples, order = self.data.samples, orders.reshape(-1)
+        samples, order = self.data.samples, np.ascontiguousarray(orders).reshape(-1)  # of one sample it has stride 0
         self._call(samples, order, rates.reshape(-1), figures.reshape(-1, FIGURES), None, orders.shape[1])
         return figures
 

@@ -1,4 +1,4 @@
-"""The engines by name: three houses, one contract."""
+"""The engines by name: three houses, one contract. Beside them `lockstep` trains many networks at once."""
 
 from . import lanes, loops, vectorized
 from .contract import Engine

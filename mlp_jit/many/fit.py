@@ -49,7 +49,7 @@ def fit_many(
     """Train many networks at once, each to the bits that `fit` alone would give it with the same arguments.
 
     Those of one architecture go in lockstep, as many at once as a vector register has lanes, which takes small ones a
-    tenth of the time or less; large ones, and all others, go a worker each.
+    third of the time of one after the other; large ones, and all others, go a worker each.
 
     Parameters
     ----------

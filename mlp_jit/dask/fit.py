@@ -13,12 +13,13 @@ from distributed import Client
 from .. import validation
 from ..network import Network
 from ..optimizers import COEFFICIENTS, OPTIMIZERS, NAdam, Optimizer, coefficients, update
-from ..schedules import SCHEDULES, Cosine, Schedule
+from ..schedules import Schedule
 from ..training import Checkpoint, History
 from ..training.checkpoint import Attributes, Keeper, Learnt, RunFile, Whole, in_words
+from ..training.fit import schedule_of
 from ..training.run import interrupted
 from . import tasks
-from .partitions import Partitions, client_of, split
+from .partitions import Partitions, client_of, split, whole_rows
 from .tasks import Local, Spec
 
 STRATEGIES = "average", "gradient"
@@ -126,11 +127,7 @@ def train(
     if strategy == "gradient" and any(drops):
         raise ValueError("dropout: expected strategy='average', got 'gradient', which has no mini-batches")
     epochs = validation.integer("epochs", epochs, 0)
-    pacer = (
-        Cosine(epochs=max(1, epochs))
-        if schedule == "cosine"
-        else validation.instance("schedule", schedule, SCHEDULES, Schedule)
-    )
+    pacer = schedule_of(schedule, epochs)
     settings = {
         "rate": validation.number("learning_rate", learning_rate, 0, open_minimum=True),
         "batch_size": validation.integer("batch_size", batch_size, 1), "l2": validation.number("l2", l2, 0),
@@ -279,8 +276,7 @@ def predict(network: Network, X: Any) -> Any:
         X = X.to_dask_array()
     if not isinstance(X, dask.array.Array):
         raise TypeError(f"X: expected a Dask array or data frame, got {type(X).__name__}")
-    if X.numblocks[1] > 1:
-        X = X.rechunk({1: -1})
+    X = whole_rows(X)
     return X.map_blocks(
         tasks.outputs,
         spec,

@@ -26,12 +26,15 @@ def client_of(client: Client | None) -> Client:
 def rows_of(name: str, collection: Any) -> list[Any]:
     """The partitions of a Dask array or data frame, one after the other, as delayed values. TypeError for all else."""
     if isinstance(collection, dask.array.Array):
-        if collection.ndim == 2 and collection.numblocks[1] > 1:
-            collection = collection.rechunk({1: -1})
-        return list(collection.to_delayed().ravel())
+        return list(whole_rows(collection).to_delayed().ravel())
     if hasattr(collection, "to_delayed") and hasattr(collection, "npartitions"):
         return list(collection.to_delayed())
     raise TypeError(f"{name}: expected a Dask array or data frame, got {type(collection).__name__}")
+
+
+def whole_rows(array: dask.array.Array) -> dask.array.Array:
+    """An array whose chunks have all columns."""
+    return array.rechunk({1: -1}) if array.ndim == 2 and array.numblocks[1] > 1 else array
 
 
 def split(X: Any, y: Any, sample_weight: Any) -> list[tuple]:

@@ -10,8 +10,8 @@ from ..engines.contract import FIGURES, Recipe, Regularization, Samples, mean_lo
 from ..losses import built_in
 from ..network import Network
 from ..optimizers import OPTIMIZERS, SGD, Optimizer
-from ..training.checkpoint import digest
 from ..training.data import Data
+from ..training.digest import digest
 
 FAN_IN = 16  # sums that one task adds up
 

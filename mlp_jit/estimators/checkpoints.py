@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..training.checkpoint import Attributes, EpochKeeper, Keeper, RunFile, Whole, digest, in_words
+from ..training.checkpoint import Attributes, EpochKeeper, Keeper, RunFile, Whole, in_words
+from ..training.digest import digest
 from .held_out import HeldOut
 from .parameters import APART
 from .scikit_learn import check_random_state

@@ -12,8 +12,9 @@ from ..engines.contract import Recipe
 from ..network import Network
 from ..optimizers import SGD
 from ..training import History, Training
-from ..training.checkpoint import Attributes, Keeper, Learnt, Part, digest
+from ..training.checkpoint import Attributes, Keeper, Learnt, Part
 from ..training.data import Data
+from ..training.digest import digest
 from ..training.run import end_callbacks, interrupted
 from . import checkpoints
 from .figure import Figure, half_squares

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ..files.values import Reader
-from ..training.checkpoint import Checkpoint, EpochKeeper, RunFile, digest
+from ..training.checkpoint import Checkpoint, EpochKeeper, RunFile
+from ..training.digest import digest
 
 
 class ManyFile(RunFile):

@@ -219,8 +219,7 @@ class Lockstep:
 def _shape(wants: Any) -> Any:
     """What requests that can be served together have in common; None for one that its own session has to serve."""
     if isinstance(wants, Data):
-        fits = wants.whole and isinstance(wants.X, np.ndarray) and all(part.flags.aligned for part in wants.samples)
-        return "data" if fits else None
+        return "data" if wants.whole and lockstep.takes(wants.samples) else None
     return wants.rates.shape if len(wants.done) == 0 else None
 
 

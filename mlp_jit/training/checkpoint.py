@@ -6,10 +6,9 @@ stopping with its best. What the run is stands there, too: another one is refuse
 """
 
 import dataclasses
-import hashlib
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, Protocol, Self
 
@@ -30,7 +29,6 @@ from .history import Training
 FORMAT, KIND = 2, "checkpoint"
 SHARE = 0.01  # of the time that writing may take, of 2 % in all: the digest of the data and the last file come on top
 FIRST, BYTES_PER_SECOND = 0.005, 2e8  # what it may take, as long as nothing was written
-SLICE = 1 << 22  # bytes of an array that are digested at a time
 NOTHING = np.empty((0, FIGURES))
 
 
@@ -60,7 +58,7 @@ def described(network: Network, data: Data, held_out: Data | None, **settings: A
               "loss": network.loss_function, "dtype": network.dtype.name, "normalization": network.normalizations,
               "skip": network.skips}  # fmt: skip
     sets = {"X, y and sample_weight": data, "validation_data": held_out}
-    digests = {name: part and digest(part.X, part.y, part.sample_weight) for name, part in sets.items()}
+    digests = {name: part and part.digest for name, part in sets.items()}
     return {name: in_words(value) for name, value in (layers | settings | digests).items()}
 
 
@@ -72,24 +70,6 @@ def in_words(value: Any) -> str:
         given = {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
         return f"{type(value).__name__} with {given}"
     return str(getattr(value, "__qualname__", value))
-
-
-def digest(*arrays: Any) -> str:
-    """A digest of arrays and sparse matrices, a slice at a time."""
-    found = hashlib.sha256()
-    for array in arrays:
-        for part in (array.data, array.indices, array.indptr) if validation.is_sparse(array) else (array,):
-            if part is not None:
-                found.update(f"{part.dtype}{part.shape}".encode())
-                for rows in _slices(part):
-                    found.update(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
-    return found.hexdigest()[:16]
-
-
-def _slices(array: np.ndarray) -> Iterator[np.ndarray]:
-    rows = max(1, SLICE * len(array) // max(1, array.nbytes))
-    for start in range(0, len(array), rows):
-        yield array[start : start + rows]
 
 
 # --------------------------------------------------------------------------------------- what is kept of it

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from .. import validation
 from ..engines.contract import Samples
 from ..network import Network
+from .digest import digest
 
 
 class Data:
@@ -33,6 +35,11 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.y)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of all of them: networks that share them ask often."""
+        return digest(self.X, self.y, self.sample_weight)
 
     def slice(self, order: np.ndarray) -> tuple[Samples, np.ndarray]:
         """Samples, and at which of their rows those of `order` lie."""

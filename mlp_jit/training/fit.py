@@ -203,7 +203,7 @@ def check(
     """All checks of what `fit` is asked for beside its data."""
     stepper: Optimizer = validation.instance("optimizer", optimizer, OPTIMIZERS, Optimizer)
     epochs = validation.integer("epochs", epochs, 0)
-    pacer = _schedule(schedule, epochs)
+    pacer = schedule_of(schedule, epochs)
     rng = generator(random_state)
     regularization = Regularization(
         l2=validation.number("l2", l2, 0),
@@ -226,7 +226,7 @@ def check(
     )  # fmt: skip
 
 
-def _schedule(schedule: str | Schedule, epochs: int) -> Schedule:
+def schedule_of(schedule: str | Schedule, epochs: int) -> Schedule:
     """By name, the cosine falls over all epochs of the fit."""
     if schedule == "cosine":
         return Cosine(epochs=max(1, epochs))

@@ -16,7 +16,7 @@ from ..layout import BATCH, KIND, PHI, PLAIN
 from ..plan import Plan
 from . import normal_blocks, panels, phases, routines, sparse, tiles
 from .caches import chunk_bytes, few_inputs, is_large, largest_weights
-from .job import FIELDS, LAYER, TASK, address, layer_records
+from .job import FIELDS, LAYER, TASK, WORD, address, layer_records
 from .simd import NEURONS, VECTORS, lanes_of
 from .team import LINE, give_way
 
@@ -24,7 +24,6 @@ TASK_ROWS = 32  # rows of W that one task of the weights phase updates: 16 to 12
 GROUP = 8  # blocks that share their way through layers with a large W: up to 4 % faster than one at a time
 SHARED = 512  # inputs up to which E3 reads E1's panels; at 1024 it is half as fast, each panel on pages of its own
 CHUNK_ROWS = 1024  # a batch beyond this and `chunk_bytes` is walked in chunks, its gradient summed up
-WORD = 8  # bytes of an int64 or a float64
 
 
 class Use(NamedTuple):
@@ -67,6 +66,16 @@ def divide(sizes: dict[str, int]) -> tuple[dict[str, int], int]:
     return starts, end
 
 
+def weight_tasks(plan: Plan) -> np.ndarray:
+    """The tasks of the weights phase: rows of W, b as the last of them; of a normalised layer b and γ by themselves."""
+    tasks = []
+    for l, n_in in enumerate(plan.sizes[:-1], start=1):
+        plain = plan.kinds[l] == PLAIN
+        tasks += [(l, i, min(i + TASK_ROWS, n_in + plain)) for i in range(0, n_in + plain, TASK_ROWS)]
+        tasks += [(l, n_in, n_in + 2)] * (not plain)
+    return np.array(tasks, TASK)
+
+
 class Blueprint:
     """See the module. `plan` lends its structure only: networks of the same one share a blueprint."""
 
@@ -85,7 +94,7 @@ class Blueprint:
         self.uncut = self.cuts[[0, -1]]
         self.cuts_at, self.uncut_at = address(self.cuts), address(self.uncut)
         self.largest = largest_weights(plan)
-        self.tasks = self._tasks()
+        self.tasks = weight_tasks(plan)
         self._set(tasks=address(self.tasks))
         self._number()
         starts, self.bytes = divide(self._sizes())
@@ -111,17 +120,6 @@ class Blueprint:
         bytes_a_block = self.item * (self.size + self.S * widths)
         at_most = max(rounded(CHUNK_ROWS, self.S), chunk_bytes() // bytes_a_block * self.S)
         return rounded(rows, self.S) if BATCH in self.plan.kinds else min(rounded(rows, self.S), at_most)
-
-    def _tasks(self) -> np.ndarray:
-        """The tasks of the weights phase: rows of W, b as the last of them; of a normalised layer b and γ by
-        themselves.
-        """
-        tasks = []
-        for l, n_in in enumerate(self.plan.sizes[:-1], start=1):
-            plain = self.plan.kinds[l] == PLAIN
-            tasks += [(l, i, min(i + TASK_ROWS, n_in + plain)) for i in range(0, n_in + plain, TASK_ROWS)]
-            tasks += [(l, n_in, n_in + 2)] * (not plain)
-        return np.array(tasks, TASK)
 
     def _number(self) -> None:
         """Sizes: of the job, and of each layer where it lies in a block, and where its panels lie."""

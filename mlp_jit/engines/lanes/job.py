@@ -18,6 +18,7 @@ from ...activations import SOFTMAX
 from .. import layout
 from ..plan import Plan
 
+WORD = 8  # bytes of an int64 or a float64
 REALS = ("l2", "clip_value", "clip_norm", "decay", "p")
 
 

@@ -9,11 +9,10 @@ number takes.
 
 from ..._jit import Size, inlined, routine, run
 from ...optimizers import COEFFICIENTS
-from .job import Job, integers, layer_at, task_at
+from .job import WORD, Job, integers, layer_at, task_at
 from .routines import batch_at
 
 WEIGHT, ELL, TOP, TOTAL = range(4)  # one number a sample: its weight, ℓ, max z and Σ e^(z − max z) of the outputs
-WORD = 8  # bytes of an int64 or a float64
 
 
 @inlined

@@ -14,11 +14,11 @@ from ..contract import FIGURES, Recipe, Regularization, Samples, mean_loss
 from ..layout import PHI
 from ..plan import Plan
 from . import phases, routines, sparse, worker
-from .blueprint import GROUP, WORD, Use, blueprint, divide
+from .blueprint import GROUP, Use, blueprint, divide
 from .crew import Crew
 from .crossing import enter
 from .few import Predictor, most_rows
-from .job import FIELDS, LAYER_FIELDS, Record, address, only_compiled
+from .job import FIELDS, LAYER_FIELDS, WORD, Record, address, only_compiled
 from .simd import VECTORS, lanes_of
 
 PARALLEL_WORK = 200_000  # multiply-adds a batch, some 10 µs, from which threads are tried

@@ -108,6 +108,13 @@ def load_at(builder, data, index, vector):
     return loaded
 
 
+def fmuladd_of(builder, dtype):
+    """LLVM's multiply-add of vectors: three of them to one."""
+    vector = vector_of(dtype)
+    name = f"llvm.fmuladd.v{vector.count}f{dtype.bitwidth}"
+    return cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+
+
 def store_at(builder, value, data, index):
     builder.store(value, _at(builder, data, index, value.type)).align = 4
 
@@ -211,8 +218,7 @@ def _multiply_add(tile, w, a, *count):
             data_of(context, builder, signature.args[4], a),
         )
         vector = vector_of(tile.dtype)
-        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
-        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        fmuladd = fmuladd_of(builder, tile.dtype)
         lanes = []
         for v in range(tile.vectors):
             first = I64(v * tile.lanes)
@@ -358,8 +364,7 @@ def square_fma(typingctx, tile, w, p, stride, rows, x, q, count):
     def codegen(context, builder, signature, args):
         value, w_data, p, stride, rows, x_data, q, count = args
         vector = vector_of(tile.dtype)
-        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
-        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        fmuladd = fmuladd_of(builder, tile.dtype)
         factor, last = _load_part(builder, x_data, q, vector, count), builder.sub(rows, I64(1))
         for m in range(tile.rows):
             here = builder.select(builder.icmp_signed("<", I64(m), last), I64(m), last)

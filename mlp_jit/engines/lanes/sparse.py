@@ -18,8 +18,8 @@ from numba import from_dtype, types
 
 from ..._jit import Integers, Place, Routine, Size, routine, run, template
 from ...optimizers import COEFFICIENTS
-from .job import Job, integers, layer_at, task_at
-from .phases import WEIGHT, WORD, blocks_of, chunk_of, width_of
+from .job import WORD, Job, integers, layer_at, task_at
+from .phases import WEIGHT, blocks_of, chunk_of, width_of
 from .simd import VECTORS, at, lanes, tile_fma, tile_fma_part, tile_load, tile_store_part, tile_zero
 
 WIDE, NARROW = 8, 4  # vectors of units of a tile

@@ -18,6 +18,6 @@ Measured (Zen 5, AVX-512, one thread, float32, Adam): a step of each of 256 netw
 4-16-1, 150 samples, 1.1; of 64 networks 10-32-32-3, batch 50, 2.9. The tiles run at 130 to 260 GFLOP/s.
 """
 
-from .session import Member, Session, kind
+from .session import Member, Session, kind, takes
 
-__all__ = ["Member", "Session", "kind"]
+__all__ = ["Member", "Session", "kind", "takes"]

@@ -16,9 +16,9 @@ from ...optimizers import COEFFICIENTS
 from ...validation import is_sparse
 from ..contract import Recipe, Samples, mean_loss
 from ..lanes import routines as of_lanes
-from ..lanes.blueprint import TASK_ROWS, divide
+from ..lanes.blueprint import divide, weight_tasks
 from ..lanes.caches import first_cache, second_cache
-from ..lanes.job import LAYER, TASK, address, address_of, layer_records, only_compiled
+from ..lanes.job import LAYER, WORD, address, address_of, layer_records, only_compiled
 from ..lanes.simd import VECTORS, lanes_of
 from ..lanes.team import LINE
 from ..layout import PHI
@@ -26,7 +26,6 @@ from ..plan import Plan
 from . import routines, steps, tiles
 from .job import JOB, MEMBER, job_at
 
-WORD = 8
 PARALLEL_WORK = 4_000_000  # multiply-adds of a call, some 200 µs, from which threads are worth their region
 
 
@@ -45,7 +44,7 @@ def kind(member: Member) -> tuple | None:
     plan, recipe, samples = member
     optimizer, rules = recipe.optimizer, recipe.regularization
     fits = 4 * plan.params.nbytes * lanes_of(plan.dtype) <= second_cache()
-    if plan.extended or not fits or is_sparse(samples.X) or not all(part.flags.aligned for part in samples):
+    if plan.extended or not fits or not takes(samples):
         return None
     branches = vars(optimizer).get("momentum") == 0, vars(optimizer).get("nesterov")
     return (
@@ -53,6 +52,11 @@ def kind(member: Member) -> tuple | None:
         optimizer.code, branches, recipe.batch_size, rules.l2 > 0, rules.l2_per_sample, any(rules.dropout),
         rules.clip_value < np.inf, rules.clip_norm < np.inf,
     )  # fmt: skip
+
+
+def takes(samples: Samples) -> bool:
+    """Whether lanes can read these: a dense X, and all of it aligned."""
+    return not is_sparse(samples.X) and all(part.flags.aligned for part in samples)
 
 
 class Session:
@@ -64,7 +68,9 @@ class Session:
         self.plan, self.recipe = members[0].plan, members[0].recipe
         self.dtype, self.item, self.L = self.plan.dtype, self.plan.dtype.itemsize, lanes_of(self.plan.dtype)
         self.S = VECTORS * self.L
-        self.layers, self.tasks = layer_records(self.plan), tasks(self.plan)
+        self.rows = self._rows()
+        self.layers = layer_records(self.plan)
+        self.tasks = weight_tasks(self.plan)  # by which squares are summed, as in the lanes engine
         self.dropout = [m.recipe.regularization.dropout_by_layer(self.plan.sizes) for m in members]
         self.networks = self._records()
         self.job, self.rooms = np.zeros(1, JOB), np.empty(0, np.uint8)
@@ -97,7 +103,7 @@ class Session:
     def evaluate(self, who: np.ndarray, samples: Sequence[Samples]) -> list[tuple[float, np.ndarray]]:
         """E1-E2: for each of the members `who` (L, outputs) over all rows of its samples: `training.epochs.evaluate`.
 
-        X has to be dense, and all of it aligned.
+        Samples that it `takes`.
         """
         networks, order = self.networks[who], np.arange(max(len(part.y) for part in samples))
         figures = np.array([[float(part.sample_weight.sum(dtype=np.float64)), 0, 0] for part in samples])
@@ -145,8 +151,7 @@ class Session:
     def _describe(self) -> None:
         """The job, as far as it stays."""
         plan, rules, records = self.plan, self.recipe.regularization, self.layers.view(LAYER)[:, 0]
-        trains = self._sizes()
-        starts, self.room_bytes = divide(trains)
+        starts, self.room_bytes = divide(self._sizes())
         starts["v"] = starts["m"] if self.recipe.optimizer.rows < 2 else starts["v"]
         starts["h"] = starts["h"] if any(rules.dropout) else starts["a"]
         self._set(**starts, weighted=are_weighted(member.samples for member in self.members))
@@ -182,8 +187,7 @@ class Session:
             if 0 < l < len(plan.sizes) - 1:
                 records["slope"][l] = self._address(of_lanes.slope(phi))
 
-    @property
-    def rows(self) -> int:
+    def _rows(self) -> int:
         """The samples of a block, 8 at least: as many as let two layers' numbers take half of the first cache."""
         row = self.item * self.L * max(n_in + n_out for n_in, n_out in pairwise(self.plan.sizes))
         rows = self.S
@@ -248,16 +252,6 @@ def are_weighted(samples: Iterable[Samples]) -> bool:
     return not all(
         (weight == 1).all() for weight in {id(part.sample_weight): part.sample_weight for part in samples}.values()
     )
-
-
-def tasks(plan: Plan) -> np.ndarray:
-    """W's rows as the lanes engine's weights phase shares them out: so it sums squares."""
-    shares = [
-        (l, i, min(i + TASK_ROWS, n_in + 1))
-        for l, n_in in enumerate(plan.sizes[:-1], start=1)
-        for i in range(0, n_in + 1, TASK_ROWS)
-    ]
-    return np.array(shares, TASK)
 
 
 @kernel

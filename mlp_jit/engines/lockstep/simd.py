@@ -7,10 +7,9 @@
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
-from ..lanes.simd import I64, TileType, data_of, load_at, vector_of
+from ..lanes.simd import I64, TileType, data_of, fmuladd_of, load_at, vector_of
 
 
 @intrinsic(prefer_literal=True)
@@ -41,8 +40,7 @@ def tile_fma_lanes(typingctx, tile, w, p, stride, a, q, step):
             data_of(context, builder, signature.args[4], a),
         )
         vector = vector_of(tile.dtype)
-        name = f"llvm.fmuladd.v{vector.count}f{tile.dtype.bitwidth}"
-        fmuladd = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector] * 3), name)
+        fmuladd = fmuladd_of(builder, tile.dtype)
         columns = [
             load_at(builder, a_data, builder.add(q, builder.mul(step, I64(v))), vector) for v in range(tile.vectors)
         ]

@@ -5,14 +5,21 @@ Between two calls every member has its own numbers: a pack is laced when its tur
 unlaced in the end. `room` is where that begins; places there are the job's fields.
 """
 
-from ..._jit import Size, routine, run
-from ..lanes.job import integers, layer_at, task_at
+from ..._jit import Size, inlined, routine, run
+from ..contract import FIGURES
+from ..lanes.job import WORD, integers, layer_at, task_at
 from ..lanes.subnormals import flush_subnormals, restore
 from ..lanes.team import next_task
 from .job import Job, member_at
 
-WORD = 8  # bytes of an int64 or a float64
-FIGURES = 3  # float64 that a step comes to
+
+@inlined
+def longest_batch(job, room):
+    """layout: the most samples that any lane has in this step."""
+    most_used, used = 0, integers(room + job.used)
+    for k in range(job.lanes):
+        most_used = max(most_used, used[k])
+    return most_used
 
 
 @routine
@@ -31,11 +38,9 @@ def train_pack(job: Job, pack: Size, room: Size) -> None:
     """E6: all steps of the networks from `pack` on."""
     run(job.lace, job, pack, room, 1)
     for step in range(job.steps):
-        rows = most_used = 0
         run(job.plan_step, job, pack, step, room)
         run(job.start_gradient, job, pack, room)
-        for k in range(job.lanes):
-            most_used = max(most_used, integers(room + job.used)[k])
+        most_used = longest_batch(job, room)
         for n_0 in range(0, most_used, job.rows):
             rows = min(job.rows, most_used - n_0)
             run(job.load, job, pack, n_0, rows, room)
@@ -50,10 +55,8 @@ def evaluate_pack(job: Job, pack: Size, room: Size) -> None:
     """E2: the outputs of all samples of the networks from `pack` on, and their losses."""
     run(job.lace, job, pack, room, 0)
     run(job.plan_step, job, pack, 0, room)
-    most_used, lanes = 0, job.lanes
+    most_used, lanes = longest_batch(job, room), job.lanes
     mine = min(lanes, job.count - pack)
-    for k in range(lanes):
-        most_used = max(most_used, integers(room + job.used)[k])
     output = layer_at(job.layers, job.top)
     for n_0 in range(0, most_used, job.rows):
         rows = min(job.rows, most_used - n_0)

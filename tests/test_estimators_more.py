@@ -13,6 +13,7 @@ from tables import LABELS, NUMBERS, SEVERAL, WEIGHT, X, small, target
 
 from mlp_jit import Callback, Lion, Network, fit, huber, quantile
 from mlp_jit.activations import HIDDEN
+from mlp_jit.estimators import lbfgs
 from mlp_jit.optimizers import OPTIMIZERS
 from mlp_jit.schedules import SCHEDULES, Cosine, Step
 
@@ -262,6 +263,17 @@ def test_lbfgs_takes_no_steps_to_drop_units_or_clip_from(Estimator, setting):
         small(Estimator, solver="lbfgs", **setting).fit(X, y)
     with pytest.raises(ValueError, match="X_val: expected a stochastic solver"):
         small(Estimator, solver="lbfgs").fit(X, y, X_val=X, y_val=y)
+
+
+def test_l2_of_lbfgs_pulls_at_no_gain(estimators):
+    """Its gradient is that of its loss, γ included."""
+    settings = {"alpha": 5.0, "normalization": "layer", "activation": "tanh"}
+    estimator = small(estimators.MLPRegressor, **settings).fit(X, NUMBERS)
+    objective = lbfgs.Objective(estimator, estimator.network_, X, NUMBERS, None)
+    theta = np.random.default_rng(0).normal(size=estimator.network_.n_params)
+    _, gradient = objective(theta)
+    differences = [(objective(theta + h)[0] - objective(theta - h)[0]) / 2e-5 for h in 1e-5 * np.eye(theta.size)]
+    np.testing.assert_allclose(gradient, differences, atol=1e-7)
 
 
 def test_threads_change_no_bit(Estimator):

@@ -11,6 +11,7 @@ import numpy as np
 from distributed import Client
 
 from .. import validation
+from ..engines.layout import penalised
 from ..network import Network
 from ..optimizers import COEFFICIENTS, OPTIMIZERS, NAdam, Optimizer, coefficients, update
 from ..schedules import Schedule
@@ -159,11 +160,7 @@ class Rounds:
     ) -> None:
         self.network, self.spread, self.strategy, self.stepper = network, spread, strategy, stepper
         self.schedule, self.epochs, self.settings, self.history = schedule, epochs, settings, History()
-        where = network.copy()
-        for views, value in ((where.weights, 1), (where.biases, 0), (where.gains, 0)):
-            for view in views:
-                view[...] = value
-        self.decays = where.params.astype(np.float64)  # 1 for a weight, 0 for all else
+        self.penalised = penalised(network.table)
 
     def words(self) -> dict[str, str]:
         """What the run is, for its checkpoint."""
@@ -230,10 +227,10 @@ class Rounds:
     def _objective(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """L with L2, and its gradient, in float64."""
         found = self.spread.sums(tasks.gradient, theta)
-        penalised, l2 = self.decays * theta, self.settings["l2"]
+        pulled, l2 = self.penalised * theta, self.settings["l2"]
         l2 = l2 / found.N if self.settings["per_sample"] else l2
-        L = found.loss / found.N + 0.5 * l2 * float(penalised @ penalised)
-        return L, found.array / found.N + l2 * penalised
+        L = found.loss / found.N + 0.5 * l2 * float(pulled @ pulled)
+        return L, found.array / found.N + l2 * pulled
 
     def _minimise(self, keeper: Keeper | None) -> None:
         try:

@@ -52,6 +52,14 @@ def count_params(table: np.ndarray) -> int:
     return int(table[-1, END])
 
 
+def penalised(table: np.ndarray) -> np.ndarray:
+    """1 for each parameter that L2 pulls at, w, and 0 for b and γ: (n_params,), float64."""
+    found = np.zeros(count_params(table))
+    for l in range(1, len(table)):
+        weights_view(table, found, l)[...] = 1
+    return found
+
+
 def count_state(table: np.ndarray) -> int:
     """The length of the state that the table describes."""
     return int(2 * table[table[:, KIND] == BATCH, N_OUT].sum())

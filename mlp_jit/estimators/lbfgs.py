@@ -9,6 +9,7 @@ import numpy as np
 
 from ..engines import ENGINES
 from ..engines.contract import Recipe
+from ..engines.layout import penalised
 from ..network import Network
 from ..optimizers import SGD
 from ..training import History, Training
@@ -39,15 +40,11 @@ class Objective:
         self.figure = Figure(self.network)
         self.N = self.data.sample_weight.sum(dtype=np.float64)
         self.l2 = estimator.alpha / self.N
-        where = self.network.copy()
-        for views, value in ((where.weights, 1), (where.biases, 0)):
-            for view in views:
-                view[...] = value
-        self.decays = where.params  # 1 for a weight, 0 for a bias
+        self.penalised = penalised(self.network.table)
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         self.network.params[:] = theta
-        L, g = self.penalty(), self.l2 * self.decays * theta
+        L, g = self.penalty(), self.l2 * self.penalised * theta
         for samples in self.data.parts():
             share = samples.sample_weight.sum(dtype=np.float64) / self.N
             part, gradient = self.session.gradient(samples)
